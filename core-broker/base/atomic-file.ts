@@ -1,0 +1,53 @@
+// Small state files that survive a crash at any point: old content or new content, never a mix.
+// Order: write tmp -> fsync tmp -> (keep .bak) -> rename -> fsync the folder. Durable on return.
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+export interface AtomicWriteOptions {
+  /** Keep the previous content as `<file>.bak`, as RocketMQ does for its config files. */
+  keepBackup?: boolean;
+  mode?: number;
+}
+
+/**
+ * Replaces a small file durably. Synchronous on purpose: callers change state in one tick.
+ * @throws system errors (ENOSPC, EIO) unchanged; the old content is then still in place
+ */
+export function writeAtomicSync(
+  file: string,
+  content: string | Uint8Array,
+  options: AtomicWriteOptions = {},
+): void {
+  const tmp = `${file}.tmp`;
+  const fd = fs.openSync(tmp, 'w', options.mode ?? 0o644);
+  try {
+    fs.writeFileSync(fd, content);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  if (options.keepBackup && fs.existsSync(file)) fs.copyFileSync(file, `${file}.bak`);
+  fs.renameSync(tmp, file);
+  fsyncFolderSync(path.dirname(file));
+}
+
+/** Makes a rename, create or unlink in this folder durable. */
+export function fsyncFolderSync(folder: string): void {
+  const fd = fs.openSync(folder, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Text of a file, or undefined when it does not exist. */
+export function readTextIfExists(file: string): string | undefined {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (reason) {
+    // Expected: a state file that was never written.
+    if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw reason;
+  }
+}

@@ -1,0 +1,17 @@
+// The only reader of process.env. Every variable the program knows is in this table.
+
+/** Known variables: name -> what it does. */
+export const ENVIRONMENT = {
+  DR_LOG_LEVEL: 'log level: debug, info (default), warn, error, silent',
+  DR_CONFIG: 'default for -c of the operator commands',
+  NAMESRV_ADDR: 'name servers of a broker whose file names none, as Apache reads it',
+  NO_COLOR: 'no colours in tables',
+  AWS_ACCESS_KEY_ID: 'object storage key when the configuration names none',
+  AWS_SECRET_ACCESS_KEY: 'object storage secret when the configuration names none',
+} as const;
+
+/** Value of one known variable; undefined when absent or empty. */
+export function readEnv(name: keyof typeof ENVIRONMENT): string | undefined {
+  const value = process.env[name];
+  return value === '' ? undefined : value;
+}

@@ -1,0 +1,12 @@
+// Door of base (L0): errors, configuration syntax, logs, metrics, time, service life cycle, files.
+export * from './atomic-file.ts';
+export * from './brands.ts';
+export * from './clock.ts';
+export * from './env.ts';
+export * from './errors.ts';
+export * from './limits.ts';
+export * from './log.ts';
+export * from './metrics.ts';
+export * from './properties.ts';
+export * from './retry.ts';
+export * from './service.ts';

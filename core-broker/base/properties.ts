@@ -1,0 +1,88 @@
+// Java .properties files as Apache brokers read them, with the line of every key kept, so that each
+// complaint names file, line, key, what is allowed and the nearest known key.
+// Only syntax lives here; which keys exist is the business of each module's config table.
+import * as fs from 'node:fs';
+import { Pair, parseLines } from 'dot-properties';
+import { DrError } from './errors.ts';
+
+export interface PropertyEntry {
+  value: string;
+  /** 1-based line of the key in its file. */
+  line: number;
+}
+
+export interface PropertiesFile {
+  path: string;
+  entries: Map<string, PropertyEntry>;
+}
+
+/**
+ * Reads a .properties file; a later key wins, as in Java.
+ * @throws DrError CONFIG when the file cannot be read
+ */
+export function readPropertiesFile(path: string): PropertiesFile {
+  let text: string;
+  try {
+    text = fs.readFileSync(path, 'latin1');
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
+    throw new DrError('CONFIG', `${path}: cannot read the configuration (${why})`, { cause });
+  }
+  return { path, entries: parseProperties(text) };
+}
+
+/** Parses .properties text: escapes, continuation lines, `#` and `!` comments. */
+export function parseProperties(text: string): Map<string, PropertyEntry> {
+  const entries = new Map<string, PropertyEntry>();
+  for (const node of parseLines(text, true)) {
+    if (!(node instanceof Pair)) continue;
+    const offset = node.range?.[0] ?? 0;
+    const line = text.slice(0, offset).split('\n').length;
+    entries.set(node.key, { value: node.value.trim(), line });
+  }
+  return entries;
+}
+
+/** Builds the error every configuration complaint has: `file:line: key: problem`. */
+export function configError(
+  at: { path: string; line?: number; column?: number },
+  problem: string,
+  hint?: string,
+): DrError {
+  const where = [at.path, at.line, at.column].filter((part) => part !== undefined).join(':');
+  return new DrError('CONFIG', `${where}: ${problem}`, hint === undefined ? {} : { hint });
+}
+
+/**
+ * The known key nearest to a mistyped one, or undefined when none is near.
+ * Compares without case and punctuation, so `haService.listenPort` finds `haListenPort`.
+ */
+export function nearestKey(key: string, known: Iterable<string>): string | undefined {
+  const wanted = fold(key);
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(wanted.length / 2));
+  for (const candidate of known) {
+    const distance = editDistance(wanted, fold(candidate));
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+const fold = (key: string): string => key.toLowerCase().replace(/[^a-z0-9]/g, '');
+
+/** Levenshtein distance, one row at a time. */
+function editDistance(left: string, right: string): number {
+  let row = Array.from({ length: right.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= left.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= right.length; j++) {
+      const swap = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
+      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[right.length] ?? 0;
+}

@@ -1,0 +1,243 @@
+// The contract of the message store: what brokers, links and backups may ask of it.
+// Shape of the hot path: `append` is synchronous and allocates nothing; it checks the epoch guard,
+// assigns offsets and encodes the record into the ring in one tick. Whoever must acknowledge waits
+// until `onDurable` reports an end at or beyond the record's end; nothing is acknowledged before.
+import type { CommitLogOffset, Epoch, QueueOffset } from '../base/index.ts';
+import type { LineageEntry, RegionRole, SealedTailToken, WriteState } from '../protocol/index.ts';
+
+export interface QueueRef {
+  topic: string;
+  queueId: number;
+}
+
+/** An interned topic name: string, bytes and their hash live as long as the store. */
+export interface TopicHandle {
+  readonly name: string;
+  readonly bytes: Buffer;
+  readonly id: number;
+}
+
+/**
+ * One message to append. A reused, mutable object: `append` copies everything it needs.
+ * Properties are the final text in RocketMQ form (key \u0001 value \u0002 ...).
+ */
+export interface RecordSource {
+  topic: TopicHandle;
+  queueId: number;
+  flag: number;
+  sysFlag: number;
+  bornTimestampMs: number;
+  /** 8 (IPv4) or 20 (IPv6) bytes: address and port. */
+  bornHost: Buffer;
+  reconsumeTimes: number;
+  preparedTransactionOffset: number;
+  body: Buffer;
+  bodyStart: number;
+  bodyLength: number;
+  properties: Buffer;
+  propertiesStart: number;
+  propertiesLength: number;
+}
+
+/** Where a record went. Reused by the store: read it before the next append. */
+export interface AppendResult {
+  physicalOffset: number;
+  sizeBytes: number;
+  queueOffset: number;
+  storeTimestampMs: number;
+}
+
+export type PullStatus =
+  | 'FOUND'
+  | 'NO_MATCHED_MESSAGE'
+  | 'MESSAGE_WAS_REMOVING'
+  | 'NO_MATCHED_LOGIC_QUEUE'
+  | 'NO_MESSAGE_IN_QUEUE'
+  | 'OFFSET_OVERFLOW_ONE'
+  | 'OFFSET_OVERFLOW_BADLY'
+  | 'OFFSET_TOO_SMALL'
+  | 'OFFSET_FOUND_NULL';
+
+export interface PullLimit {
+  messagesMax: number;
+  bytesMax: number;
+  /** Tag hash codes to keep; undefined = all. */
+  tagCodes: ReadonlySet<number> | undefined;
+}
+
+export interface PullResult {
+  status: PullStatus;
+  nextBeginOffset: QueueOffset;
+  minOffset: QueueOffset;
+  maxOffset: QueueOffset;
+  messageCount: number;
+  /** Concatenated records, or views of them; write them out before the next tick. */
+  chunks: Buffer[];
+  sizeBytes: number;
+}
+
+export interface QueueBounds {
+  min: QueueOffset;
+  max: QueueOffset;
+}
+
+export interface RecordRef {
+  physicalOffset: CommitLogOffset;
+  sizeBytes: number;
+}
+
+export interface LookupKey {
+  topic: string;
+  key: string;
+  beginMs: number;
+  endMs: number;
+}
+
+/** Told after a record was dispatched to its queue: wakes held pulls. */
+export interface ArrivalListener {
+  onArrival(queue: QueueRef, nextOffset: number, tagsCode: number): void;
+}
+
+export interface StoreBounds {
+  minOffset: CommitLogOffset;
+  /** End of what was appended (not necessarily written). */
+  maxOffset: CommitLogOffset;
+  /** End of what reached the kernel; readers and HA may see it. */
+  writtenOffset: CommitLogOffset;
+  /** End of what is on disk for sure. */
+  flushedOffset: CommitLogOffset;
+  /** End of what queues and index contain. */
+  dispatchedOffset: CommitLogOffset;
+}
+
+export interface MessageStore {
+  readonly guard: EpochGuard;
+  /** Interns a topic name. @throws DrError USAGE when it is empty or longer than 127 bytes */
+  topic(name: string): TopicHandle;
+  /**
+   * Appends one record. Durable only when onDurable says so.
+   * @throws DrError FENCED, NOT_MASTER (standby), DISK_FULL, BUSY (too much unflushed), USAGE (too large)
+   */
+  append(record: RecordSource): AppendResult;
+  /** Calls back, in order, after each flush with the end that may be acknowledged in this flush mode. */
+  onDurable(listener: (end: CommitLogOffset) => void): void;
+  /** Resolves when everything up to `end` may be acknowledged. */
+  durable(end: number): Promise<void>;
+  pull(queue: QueueRef, from: number, limit: PullLimit): PullResult;
+  bounds(queue: QueueRef): QueueBounds | undefined;
+  /** Every queue that has a consume queue. */
+  queues(): Iterable<QueueRef & QueueBounds>;
+  find(key: LookupKey, limit: number): Promise<RecordRef[]>;
+  /** One whole record, CRC checked. @throws DrError NOT_FOUND, CORRUPT (file and offset in context) */
+  readRecord(offset: number): Buffer;
+  /** First queue offset whose store time is >= ms (5.x LOWER); `max` after the last message. */
+  offsetByTime(queue: QueueRef, ms: number, boundary?: 'lower' | 'upper'): QueueOffset;
+  storeTimeOf(queue: QueueRef, offset: number): number;
+  onArrival(listener: ArrivalListener): void;
+  storeBounds(): StoreBounds;
+  /** Raw log bytes for HA and archive: a contiguous piece inside one file, or undefined at the end. */
+  readLog(offset: number, bytesMax: number): Promise<Buffer | undefined>;
+  /**
+   * Link only: appends bytes at exactly `offset` under the standby's epoch. Records are CRC-checked
+   * before they become readable; a partial record at the end waits for its rest.
+   * @throws DrError FENCED (epoch or role), CORRUPT (bytes do not continue the log or a CRC is wrong)
+   */
+  appendExact(offset: number, bytes: Buffer, epoch: Epoch): void;
+  /** End of the last whole, CRC-checked record. */
+  validatedEnd(): CommitLogOffset;
+  /** Cuts the log and every queue to `to`. Epoch repair only; the caller has exported the tail. */
+  truncate(to: number): Promise<void>;
+  /** All records in [from, to) in log order, for statements, exports and digests. */
+  scan(from: number, to: number): AsyncIterable<ScannedRecord>;
+  /** Waits until queues and index hold everything appended so far. */
+  dispatched(): Promise<void>;
+  /** Forces everything appended so far to disk. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ScannedRecord {
+  offset: number;
+  sizeBytes: number;
+  topic: string;
+  queueId: number;
+  queueOffset: number;
+  storeTimestampMs: number;
+  bytes: Buffer;
+}
+
+/** Content of the file `drEpoch` in the store root. */
+export interface EpochState {
+  formatVersion: 1;
+  region: string;
+  role: RegionRole;
+  epoch: number;
+  opId: string | undefined;
+  /** Durable seal: set by SEAL, cleared by UNSEAL, promote or reverse. */
+  sealedBy: string | undefined;
+  /** Set when another region was seen with a higher epoch. */
+  deposedBy: { region: string; epoch: number } | undefined;
+  lineage: LineageEntry[];
+  storeId: string;
+}
+
+/**
+ * Decides in the tick of the append whether it may happen. Its answer is what the file says: every
+ * change is fsynced before it is in force. A store without a `dr` section has a guard that is always
+ * open and writes no file.
+ */
+export interface EpochGuard {
+  readonly writeState: WriteState;
+  readonly state: EpochState;
+  /** Called by append with `local` and by appendExact with `link`. @throws DrError FENCED, NOT_MASTER */
+  check(writer: 'local' | 'link', epoch: number): void;
+  /** Volatile fence (expiry is the broker's timer). Idempotent by opId. */
+  fence(opId: string): void;
+  unfence(opId: string): void;
+  seal(opId: string): void;
+  /** @throws DrError REFUSED when another opId sealed */
+  unseal(opId: string): void;
+  /** Compare-and-set fromEpoch -> fromEpoch + 1 and role active; the point of no return. */
+  promote(change: { opId: string; fromEpoch: number; startOffset: number }): void;
+  /** Old active -> standby of a higher epoch, adopting the lineage of the new active. */
+  demote(change: { opId: string; epoch: number; lineage: LineageEntry[] }): void;
+  /** Another region has a higher epoch: closed for good until demote. */
+  depose(by: { region: string; epoch: number }): void;
+  /** Boot check done: opens a closed active side (or ACTIVATE by the operator). */
+  open(epoch: number): void;
+  /** The link adopted new history of its source (same or higher epoch). */
+  adoptLineage(epoch: number, lineage: LineageEntry[]): void;
+}
+
+export type FlushDiskType = 'ASYNC_FLUSH' | 'SYNC_FLUSH';
+
+/** Everything a store needs to open; keys of config.md in the section "store". */
+export interface StoreOptions {
+  rootDir: string;
+  commitLogDir: string;
+  mappedFileSizeCommitLog: number;
+  mappedFileSizeConsumeQueue: number;
+  flushDiskType: FlushDiskType;
+  flushIntervalCommitLogMs: number;
+  syncFlushTimeoutMs: number;
+  maxMessageSizeBytes: number;
+  maxHashSlotNum: number;
+  maxIndexNum: number;
+  messageIndexEnable: boolean;
+  messageDelayLevel: string;
+  fileReservedTimeHours: number;
+  deleteWhen: string;
+  diskMaxUsedSpaceRatio: number;
+  /** brokerIP1 and listenPort in record form. */
+  storeHost: Buffer;
+  /** Region name when the configuration has a dr section; undefined = plain broker, no epochs. */
+  region: string | undefined;
+  /** Role to start with when the store has no drEpoch file. */
+  initialRole: RegionRole;
+}
+
+/** Computes the sealed-tail token of a store at rest. */
+export type ComputeToken = (
+  store: MessageStore,
+  offsets: { consumer: Iterable<string>; delay: Iterable<string> },
+) => Promise<SealedTailToken>;

@@ -1,0 +1,58 @@
+// Ports of the mirror link: what the standby's broker offers to it. Wired in one process by cli;
+// a socket hop between link and store would halve the speed.
+import type { CommitLogOffset, Epoch } from '../core-broker/base/index.ts';
+import type { LineageEntry } from '../core-broker/protocol/index.ts';
+
+/** Where the standby's copy ends. */
+export interface SinkPosition {
+  offset: CommitLogOffset;
+  epoch: Epoch;
+  /** CRC-32 (unsigned) of the last whole record's bytes, 0 when the log is empty. */
+  lastRecordCrc: number;
+  lineage: LineageEntry[];
+}
+
+/** Byte-exact, epoch-checked append into the standby's store. The log itself is the checkpoint. */
+export interface ExactSink {
+  position(): SinkPosition;
+  /**
+   * Appends log bytes at `offset`, which must be the current end.
+   * @throws DrError FENCED (the store is not a standby at this epoch), CORRUPT, DISK_FULL
+   */
+  append(offset: number, bytes: Buffer, epoch: Epoch): void;
+  /** End of the last whole, CRC-checked record. */
+  validatedEnd(): CommitLogOffset;
+  /** Bytes taken but not yet written; the link stops reading above its bound. */
+  pendingBytes(): number;
+  /** Resolves when pendingBytes is low again. */
+  drained(): Promise<void>;
+  /** fsync of everything taken; resolves when durable. */
+  flush(): Promise<void>;
+  /** Exports [to, end) to a file beside the store, then cuts. Returns the file. */
+  exportAndTruncate(to: number): Promise<string>;
+  /** Takes over the source's history after an attach. */
+  adoptLineage(epoch: Epoch, lineage: LineageEntry[]): void;
+  /** Raw bytes of one record of the copy, for comparison with a stock source. */
+  readRecord(offset: number): Buffer;
+}
+
+/** Metadata of the source region in RocketMQ's JSON shapes (codes 21, 201, 43, 45). */
+export interface MetadataSnapshot {
+  topics: unknown;
+  groups: unknown;
+  consumerOffsets: unknown;
+  delayOffsets: unknown;
+}
+
+export interface MetadataSink {
+  /**
+   * Applies one snapshot durably. Consumer offsets are clamped to the copied data and never move back
+   * for groups that consume at the standby.
+   */
+  apply(snapshot: MetadataSnapshot): {
+    topics: number;
+    groups: number;
+    offsets: number;
+    delayLevels: number;
+  };
+}

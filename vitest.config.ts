@@ -1,0 +1,32 @@
+// Five test projects; `npm test` runs unit and integration, the others have a script of their own.
+import { defineConfig } from 'vitest/config';
+
+const slow = { testTimeout: 120_000, hookTimeout: 120_000 };
+const project = (name: string, include: string[], options: object = {}) => ({
+  extends: true as const,
+  test: { name, include, ...options },
+});
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    reporters: ['default', './test/support/closing-line.ts'],
+    projects: [
+      project('structure', ['test/*.test.ts']),
+      project('unit', ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'], {
+        testTimeout: 60_000,
+      }),
+      project('integration', ['test/integration/**/*.test.ts'], slow),
+      project('interop', ['test/interop/**/*.test.ts'], {
+        testTimeout: 600_000,
+        hookTimeout: 600_000,
+        fileParallelism: false,
+      }),
+      project('fault', ['test/fault/**/*.test.ts'], {
+        testTimeout: 900_000,
+        hookTimeout: 300_000,
+        fileParallelism: false,
+      }),
+    ],
+  },
+});
