@@ -1,6 +1,14 @@
 // Five test projects; `npm test` runs unit and integration, the others have a script of their own.
 import { defineConfig } from 'vitest/config';
 
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 24 || (major === 24 && minor < 15)) {
+  throw new Error(
+    `Node ${process.versions.node} runs this, 24.15 is needed: use the npm scripts, ` +
+      'or put node_modules/.bin first on PATH.',
+  );
+}
+
 const slow = { testTimeout: 120_000, hookTimeout: 120_000 };
 const project = (name: string, include: string[], options: object = {}) => ({
   extends: true as const,
