@@ -9,6 +9,8 @@ export interface SinkPosition {
   epoch: Epoch;
   /** CRC-32 (unsigned) of the last whole record's bytes, 0 when the log is empty. */
   lastRecordCrc: number;
+  /** Offset of that record, -1 when the log is empty; a stock source is compared through code 33. */
+  lastRecordOffset: number;
   lineage: LineageEntry[];
 }
 
@@ -16,7 +18,8 @@ export interface SinkPosition {
 export interface ExactSink {
   position(): SinkPosition;
   /**
-   * Appends log bytes at `offset`, which must be the current end.
+   * Appends log bytes at `offset`, which must be the current end; into an empty copy it may be the
+   * start of any commit-log file. Takes what it needs of `bytes` before it returns (a reused buffer).
    * @throws DrError FENCED (the store is not a standby at this epoch), CORRUPT, DISK_FULL
    */
   append(offset: number, bytes: Buffer, epoch: Epoch): void;
