@@ -1,0 +1,76 @@
+// Every key a name server honours, and the keys Apache's dumps list that have no effect here.
+// One table per owner: RocketMQ's own keys and the `dr` section of a global name server.
+// Defaults are those of Apache 5.5.0. Source: NamesrvConfig and NettyServerConfig, names only.
+import { boolSetting, intSetting, type SettingsOf, textSetting } from '../../base/index.ts';
+
+export const NAMESERVER_KEYS = {
+  listenPort: intSetting(9876, 'port for clients and brokers; 0 = chosen by the system', {
+    max: 65_535,
+  }),
+  bindAddress: textSetting('0.0.0.0', 'local address to listen on'),
+  kvConfigPath: textSetting('', 'file of the key-value configuration; default <home>/namesrv'),
+  configStorePath: textSetting('', 'file that updateNamesrvConfig writes; default the -c file'),
+  configBlackList: textSetting('', 'keys, divided by ;, that updateNamesrvConfig must not change'),
+  scanNotActiveBrokerInterval: intSetting(
+    5000,
+    'time between two searches for silent brokers, ms',
+    {
+      min: 10,
+    },
+  ),
+  orderMessageEnable: boolSetting(false, 'routes carry ORDER_TOPIC_CONFIG of their topic'),
+  returnOrderTopicConfigToBroker: boolSetting(
+    true,
+    'registering brokers get the ORDER_TOPIC_CONFIG table',
+  ),
+  supportActingMaster: boolSetting(false, 'the smallest slave stands in for a lost master'),
+  enableAllTopicList: boolSetting(true, 'serve the list of all topics (code 206)'),
+  enableTopicList: boolSetting(true, 'serve the other topic lists'),
+  notifyMinBrokerIdChanged: boolSetting(false, 'tell group members when the smallest id changes'),
+  needWaitForService: boolSetting(false, 'refuse route requests for a while after the start'),
+  waitSecondsForService: intSetting(45, 'how long routes are refused after the start, s'),
+  deleteTopicWithBrokerRegistration: boolSetting(
+    false,
+    'a full registration removes topics it does not name',
+  ),
+} as const;
+
+export const GLOBAL_KEYS = {
+  drMode: textSetting('', 'global = answer from the active region; dual = merge both regions'),
+  drRegions: textSetting('', 'east=host:port;host:port|west=host:port: regional name servers'),
+  drActiveRegion: textSetting('', 'region that is active until the first flip'),
+  drStatePath: textSetting('', 'file that keeps the active region and its epoch'),
+  drGateways: textSetting('', 'broker-a=host:port,...: addresses clients get for these brokers'),
+  drSecretFile: textSetting('', 'file with the secret that signs DR requests'),
+  drPollIntervalMs: intSetting(500, 'time between two polls of the regional name servers, ms', {
+    min: 20,
+    max: 60_000,
+  }),
+} as const;
+
+export type NameserverSettings = SettingsOf<typeof NAMESERVER_KEYS>;
+export type GlobalSettings = SettingsOf<typeof GLOBAL_KEYS>;
+
+/** Known to Apache, without effect here: thread pools, Netty, the embedded controller. */
+export const INERT_KEYS: ReadonlySet<string> = new Set(
+  `rocketmqHome productEnvName clusterTest clientRequestThreadPoolNums defaultThreadPoolNums
+  clientRequestThreadPoolQueueCapacity defaultThreadPoolQueueCapacity unRegisterBrokerQueueCapacity
+  enableControllerInNamesrv serverWorkerThreads serverCallbackExecutorThreads serverSelectorThreads
+  serverOnewaySemaphoreValue serverAsyncSemaphoreValue serverChannelMaxIdleTimeSeconds
+  serverSocketSndBufSize serverSocketRcvBufSize writeBufferHighWaterMark writeBufferLowWaterMark
+  serverSocketBacklog serverNettyWorkerGroupEnable serverPooledByteBufAllocatorEnable
+  serverPooledAllocatorEnable enableShutdownGracefully shutdownWaitTimeSeconds
+  useEpollNativeSelector clientWorkerThreads clientCallbackExecutorThreads
+  clientOnewaySemaphoreValue clientAsyncSemaphoreValue connectTimeoutMillis
+  channelNotActiveInterval clientChannelMaxIdleTimeSeconds clientSocketSndBufSize
+  clientSocketRcvBufSize clientPooledByteBufAllocatorEnable clientCloseSocketIfTimeout useTLS
+  socksProxyConfig disableCallbackExecutor disableNettyWorkerGroup maxReconnectIntervalTimeSeconds
+  enableReconnectForGoAway enableTransparentRetry controllerType controllerThreadPoolNums
+  controllerRequestThreadPoolQueueCapacity controllerDLegerGroup controllerDLegerPeers
+  controllerDLegerSelfId mappedFileSize controllerStorePath enableElectUncleanMaster
+  isProcessReadEvent processReadEvent notifyBrokerRoleChanged scanInactiveMasterInterval
+  metricsExporterType metricsGrpcExporterTarget metricsGrpcExporterHeader
+  metricGrpcExporterTimeOutInMills metricGrpcExporterIntervalInMills
+  metricLoggingExporterIntervalInMills metricsPromExporterPort metricsPromExporterHost metricsLabel
+  metricsInDelta namesrvAddr`.split(/\s+/),
+);

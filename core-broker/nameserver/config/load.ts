@@ -1,0 +1,150 @@
+// Reads the .properties file of a name server into one value: a regional one, or a global one when
+// drMode is set. All complaints carry file, line and what is allowed; nothing is guessed for a global
+// name server, because a wrong state file or region would send clients to the wrong side.
+import * as os from 'node:os';
+import * as path from 'node:path';
+import {
+  configError,
+  initialSettings,
+  type PropertiesFile,
+  parseAddresses,
+  parsePairs,
+  readPropertiesFile,
+  readSettings,
+  readTextIfExists,
+  Secret,
+} from '../../base/index.ts';
+import { GLOBAL_KEYS, INERT_KEYS, NAMESERVER_KEYS, type NameserverSettings } from './keys.ts';
+
+export interface NameserverConfig {
+  kind: 'regional';
+  /** Live values: code 318 changes them. */
+  settings: NameserverSettings;
+  /** Known keys without effect, shown by code 319. */
+  ignored: Map<string, string>;
+  /** Complaints for the operator at start. */
+  warnings: string[];
+}
+
+export interface GlobalNameserverConfig {
+  kind: 'global';
+  listenPort: number;
+  bindAddress: string;
+  /** True: both regions write and routes are merged. */
+  isDual: boolean;
+  /** Region -> regional name servers `host:port`, in order of preference. */
+  regions: Map<string, string[]>;
+  initialRegion: string;
+  statePath: string;
+  /** Broker name -> gateway `host:port`. */
+  gateways: Map<string, string>;
+  secret: Secret;
+  pollIntervalMs: number;
+  warnings: string[];
+}
+
+const TABLE = { ...NAMESERVER_KEYS, ...GLOBAL_KEYS };
+
+/**
+ * Loads the configuration of a name server of either kind.
+ * @throws DrError CONFIG with file, line, key and what is allowed
+ */
+export function loadNameserverConfig(file: string): NameserverConfig | GlobalNameserverConfig {
+  const properties = readPropertiesFile(file);
+  const { values, warnings, ignored } = readSettings(properties, TABLE, INERT_KEYS);
+  if (values.drMode !== '') return globalConfig(properties, values, warnings);
+  const stray = Object.keys(GLOBAL_KEYS).find((key) => properties.entries.has(key));
+  if (stray !== undefined) throw keyError(properties, stray, 'needs drMode=global or drMode=dual');
+  const settings = withPaths(pick(values), file);
+  return { kind: 'regional', settings, ignored, warnings };
+}
+
+/** A regional configuration without a file: defaults plus `changes`. */
+export function regionalConfig(
+  changes: Partial<NameserverSettings> & { configStorePath: string; kvConfigPath: string },
+): NameserverConfig {
+  const settings = { ...initialSettings(NAMESERVER_KEYS), ...changes };
+  return { kind: 'regional', settings, ignored: new Map(), warnings: [] };
+}
+
+function pick(values: NameserverSettings): NameserverSettings {
+  const keys = Object.keys(NAMESERVER_KEYS) as (keyof NameserverSettings)[];
+  return Object.fromEntries(keys.map((key) => [key, values[key]])) as NameserverSettings;
+}
+
+function withPaths(settings: NameserverSettings, file: string): NameserverSettings {
+  const home = path.join(os.homedir(), 'namesrv');
+  return {
+    ...settings,
+    kvConfigPath: settings.kvConfigPath || path.join(home, 'kvConfig.json'),
+    configStorePath: settings.configStorePath || path.resolve(file),
+  };
+}
+
+function keyError(file: PropertiesFile, key: string, problem: string) {
+  const line = file.entries.get(key)?.line;
+  const at = line === undefined ? { path: file.path } : { path: file.path, line };
+  return configError(at, `${key}: ${problem}`, TABLE[key as keyof typeof TABLE].meaning);
+}
+
+type AllSettings = ReturnType<typeof initialSettings<typeof TABLE>>;
+
+function globalConfig(
+  file: PropertiesFile,
+  values: AllSettings,
+  warnings: string[],
+): GlobalNameserverConfig {
+  if (values.drMode !== 'global' && values.drMode !== 'dual') {
+    throw keyError(file, 'drMode', `'${values.drMode}' is not global or dual`);
+  }
+  for (const key of ['drRegions', 'drActiveRegion', 'drStatePath', 'drSecretFile'] as const) {
+    if (values[key] === '') throw keyError(file, key, `must be given with drMode=${values.drMode}`);
+  }
+  const regions = readRegions(file, values.drRegions);
+  if (!regions.has(values.drActiveRegion)) {
+    const allowed = [...regions.keys()].join(', ');
+    throw keyError(file, 'drActiveRegion', `'${values.drActiveRegion}' is not one of ${allowed}`);
+  }
+  return {
+    kind: 'global',
+    listenPort: values.listenPort,
+    bindAddress: values.bindAddress,
+    isDual: values.drMode === 'dual',
+    regions,
+    initialRegion: values.drActiveRegion,
+    statePath: path.resolve(path.dirname(file.path), values.drStatePath),
+    gateways: readGateways(file, values.drGateways),
+    secret: readSecret(file, values.drSecretFile),
+    pollIntervalMs: values.drPollIntervalMs,
+    warnings,
+  };
+}
+
+function readRegions(file: PropertiesFile, text: string): Map<string, string[]> {
+  const parts = parsePairs(text, '|');
+  if (typeof parts === 'string') throw keyError(file, 'drRegions', parts);
+  const regions = new Map<string, string[]>();
+  for (const [region, list] of parts) {
+    const addresses = parseAddresses(list, ';');
+    if (typeof addresses === 'string') throw keyError(file, 'drRegions', `${region}: ${addresses}`);
+    regions.set(region, addresses);
+  }
+  return regions;
+}
+
+function readGateways(file: PropertiesFile, text: string): Map<string, string> {
+  const parts = parsePairs(text, ',');
+  if (typeof parts === 'string') throw keyError(file, 'drGateways', parts);
+  for (const [broker, address] of parts) {
+    const parsed = parseAddresses(address, ';');
+    if (typeof parsed === 'string') throw keyError(file, 'drGateways', `${broker}: ${parsed}`);
+  }
+  return parts;
+}
+
+function readSecret(file: PropertiesFile, name: string): Secret {
+  const secretPath = path.resolve(path.dirname(file.path), name);
+  const text = readTextIfExists(secretPath)?.trim();
+  if (!text) throw keyError(file, 'drSecretFile', `${secretPath} is missing or empty`);
+  return new Secret(text);
+}
