@@ -1,0 +1,134 @@
+// Starts programs of this project as real processes and follows their life: log file, exit, signals.
+// Used by the demo and by the tests, so that both drive what an operator would start.
+import { type ChildProcess, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import * as path from 'node:path';
+import { DrError, sleep } from '../../core-broker/base/index.ts';
+
+const EXTENSION = path.extname(import.meta.filename);
+/** The entry of `dr` in this tree: TypeScript in a checkout, compiled when installed. */
+export const DR_ENTRY: string = path.resolve(import.meta.dirname, `../dr${EXTENSION}`);
+
+/** A file beside this one as a program of its own. */
+export const demoProgram = (name: string): string =>
+  path.resolve(import.meta.dirname, `${name}${EXTENSION}`);
+
+export interface RunningProcess {
+  readonly name: string;
+  readonly pid: number;
+  readonly logFile: string;
+  /** Undefined while it runs; then the exit status or the signal name. */
+  exit(): number | string | undefined;
+  /** Sends a signal and waits until the process is gone. */
+  stop(signal?: NodeJS.Signals): Promise<number | string>;
+}
+
+export interface StartOptions {
+  name: string;
+  /** Program file and its arguments; run by the Node that runs us. */
+  args: string[];
+  logFile: string;
+  env?: Record<string, string>;
+}
+
+/** Starts one process; its output goes to its log file. */
+export function startProcess(options: StartOptions): RunningProcess {
+  fs.mkdirSync(path.dirname(options.logFile), { recursive: true });
+  const log = fs.openSync(options.logFile, 'a');
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', ...options.args],
+    {
+      stdio: ['ignore', log, log],
+      env: childEnvironment(options.env),
+    },
+  );
+  fs.closeSync(log);
+  return follow(child, options);
+}
+
+/** Children inherit the environment; the map is handed through, never read here. */
+function childEnvironment(extra: Record<string, string> | undefined): NodeJS.ProcessEnv {
+  return { ...globalThis.process['env'], ...extra };
+}
+
+function follow(child: ChildProcess, options: StartOptions): RunningProcess {
+  let exit: number | string | undefined;
+  const gone = new Promise<number | string>((resolve) => {
+    const settle = (status: number | string) => {
+      exit = status;
+      resolve(status);
+    };
+    child.once('exit', (code, signal) => settle(code ?? signal ?? 'unknown'));
+    child.once('error', (reason) => settle(reason.message));
+  });
+  return {
+    name: options.name,
+    pid: child.pid ?? -1,
+    logFile: options.logFile,
+    exit: () => exit,
+    stop: (signal = 'SIGTERM') => {
+      if (exit === undefined) child.kill(signal);
+      return gone;
+    },
+  };
+}
+
+/**
+ * Waits until `condition` answers something other than undefined or false.
+ * @throws DrError TIMEOUT that names what was waited for; UNEXPECTED when the watched process ended
+ */
+export async function waitFor<T>(
+  what: string,
+  condition: () => Promise<T | undefined | false> | T | undefined | false,
+  options: { timeoutMs?: number; watch?: RunningProcess[] } = {},
+): Promise<T> {
+  const deadline = performance.now() + (options.timeoutMs ?? 30_000);
+  for (;;) {
+    const answer = await condition();
+    if (answer !== undefined && answer !== false) return answer;
+    const dead = options.watch?.find((running) => running.exit() !== undefined);
+    if (dead) {
+      throw new DrError('UNEXPECTED', `${dead.name} ended (${dead.exit()}) before ${what}`, {
+        context: { log: tail(dead.logFile) },
+        hint: tail(dead.logFile),
+      });
+    }
+    if (performance.now() > deadline) throw new DrError('TIMEOUT', `waited too long for ${what}`);
+    await sleep(20);
+  }
+}
+
+/** The last lines of a log file, for error messages. */
+export function tail(file: string, lines = 12): string {
+  if (!fs.existsSync(file)) return '';
+  return fs.readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+}
+
+/** Ports that are free now. A broker also takes port - 2 and port + 1, so its base is spaced. */
+export async function freePort(spaced = false): Promise<number> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const port = await probe(0);
+    if (!spaced) return port;
+    if (port < 65_000 && (await isFree(port - 2)) && (await isFree(port + 1))) return port;
+  }
+  throw new DrError('UNEXPECTED', 'no free port found');
+}
+
+const isFree = (port: number): Promise<boolean> =>
+  probe(port).then(
+    () => true,
+    () => false,
+  );
+
+function probe(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      const bound = (server.address() as net.AddressInfo).port;
+      server.close(() => resolve(bound));
+    });
+  });
+}
