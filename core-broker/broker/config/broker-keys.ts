@@ -1,0 +1,160 @@
+// Every broker key this program honours: type, default, bounds and one sentence each. The typed
+// configuration, validation, code 25/26 and the reference page all come from this table.
+// Defaults are those of Apache 5.5.0. Source: config dumps of 4.9.7 and 5.5.0.
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { localAddress } from './local-address.ts';
+
+interface KeyText {
+  /** One sentence for the reference page. */
+  meaning: string;
+  /** Takes effect at once when changed by code 25; otherwise at the next start. */
+  live?: boolean;
+}
+
+export interface IntKey extends KeyText {
+  kind: 'int';
+  initial: number;
+  min: number;
+  max: number;
+}
+export interface BoolKey extends KeyText {
+  kind: 'bool';
+  initial: boolean;
+}
+export interface TextKey extends KeyText {
+  kind: 'text';
+  initial: string;
+}
+export interface EnumKey<T extends string = string> extends KeyText {
+  kind: 'enum';
+  initial: T;
+  allowed: readonly T[];
+}
+export type BrokerKey = IntKey | BoolKey | TextKey | EnumKey;
+
+const MAX_INT = 2 ** 31 - 1;
+const MAX_LONG = Number.MAX_SAFE_INTEGER;
+
+const int = (initial: number, meaning: string, more: Partial<IntKey> = {}): IntKey => ({
+  kind: 'int',
+  initial,
+  min: 0,
+  max: MAX_INT,
+  meaning,
+  ...more,
+});
+const bool = (initial: boolean, meaning: string, live = true): BoolKey => ({
+  kind: 'bool',
+  initial,
+  meaning,
+  live,
+});
+const text = (initial: string, meaning: string): TextKey => ({ kind: 'text', initial, meaning });
+const oneOf = <const T extends string>(allowed: readonly T[], meaning: string): EnumKey<T> => ({
+  kind: 'enum',
+  initial: allowed[0] as T,
+  allowed,
+  meaning,
+});
+
+const LEVELS = '1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h';
+const root = path.join(os.homedir(), 'store');
+const port = { max: 65_535 };
+
+const IDENTITY_KEYS = {
+  brokerClusterName: text('DefaultCluster', 'cluster label; a topic of that name exists too'),
+  brokerName: text(os.hostname() || 'DEFAULT_BROKER', 'name of the replica group'),
+  brokerId: int(0, '0 = master; other ids are not supported', { max: MAX_LONG }),
+  brokerRole: oneOf(
+    ['ASYNC_MASTER', 'SYNC_MASTER', 'SLAVE'],
+    'replication role; only masters are supported',
+  ),
+  brokerIP1: text(localAddress(), 'address advertised to clients and stored in records'),
+  brokerIP2: text('', 'address advertised to slaves; empty = brokerIP1'),
+  listenPort: int(
+    10_911,
+    'main port; the VIP port is listenPort - 2; 0 = chosen by the system',
+    port,
+  ),
+  bindAddress: text('0.0.0.0', 'address to listen on'),
+  haListenPort: int(10_912, 'HA port; 0 = chosen by the system', port),
+  namesrvAddr: text('', 'name servers, `host:port;host:port`'),
+  regionId: text('DefaultRegion', 'value of the MSG_REGION property'),
+  registerNameServerPeriod: int(30_000, 'time between registrations, ms; clamped to 10-60 s'),
+  registerBrokerTimeoutMills: int(24_000, 'time-out of one registration, ms', { min: 1 }),
+  brokerPermission: int(6, '4 read + 2 write', { max: 6, live: true }),
+  configBlackList: text('', 'keys code 25 may not change, separated by ;'),
+  startAcceptSendRequestTimeStamp: int(0, 'sends are refused before this time, ms since 1970', {
+    max: MAX_LONG,
+    live: true,
+  }),
+} as const;
+
+const TOPIC_KEYS = {
+  autoCreateTopicEnable: bool(true, 'unknown topics are created from TBW102 at the first send'),
+  defaultTopicQueueNums: int(8, 'queues of TBW102', { min: 1, max: 65_535 }),
+  autoCreateSubscriptionGroup: bool(true, 'unknown groups are created at their first request'),
+  clusterTopicEnable: bool(true, 'a topic named like the cluster is writable'),
+  brokerTopicEnable: bool(true, 'a topic named like the broker is writable'),
+  traceTopicEnable: bool(false, 'the trace topic is created at start', false),
+  msgTraceTopicName: text('RMQ_SYS_TRACE_TOPIC', 'name of the trace topic'),
+  traceOn: bool(true, 'value of the TRACE_ON property'),
+  rejectTransactionMessage: bool(false, 'half messages are refused with code 16'),
+  validateSystemTopicWhenUpdateTopic: bool(true, 'system topics cannot be changed by code 17'),
+  messageDelayLevel: text(LEVELS, 'delay of each level, with units s m h d'),
+  maxMessageSize: int(4_194_304, 'largest body, bytes; larger is refused with code 13', { min: 1 }),
+  notifyConsumerIdsChangedEnable: bool(true, 'code 40 is pushed when a group changes'),
+  longPollingEnable: bool(true, 'pulls wait for messages as long as the client allows'),
+  shortPollingTimeMills: int(1_000, 'wait of a pull without long polling, ms', { live: true }),
+  maxTransferBytesOnMessageInMemory: int(262_144, 'bytes per pull answer', { min: 1, live: true }),
+  maxTransferCountOnMessageInMemory: int(32, 'messages per pull answer', { min: 1, live: true }),
+  flushConsumerOffsetInterval: int(5_000, 'consumerOffset.json is written this often, ms', {
+    min: 100,
+  }),
+  flushDelayOffsetInterval: int(10_000, 'delayOffset.json is written this often, ms', { min: 100 }),
+} as const;
+
+const STORE_KEYS = {
+  storePathRootDir: text(root, 'root of the store'),
+  storePathCommitLog: text('', 'commit log folder; empty = <root>/commitlog'),
+  mappedFileSizeCommitLog: int(1_073_741_824, 'size of one commit log file, bytes', { min: 4_096 }),
+  mappedFileSizeConsumeQueue: int(6_000_000, 'size of one consume queue file, bytes', { min: 20 }),
+  flushDiskType: oneOf(
+    ['ASYNC_FLUSH', 'SYNC_FLUSH'],
+    'ASYNC acknowledges after the write, SYNC after the disk has it',
+  ),
+  flushIntervalCommitLog: int(500, 'ASYNC_FLUSH forces to disk this often, ms', { min: 1 }),
+  syncFlushTimeout: int(5_000, 'SYNC_FLUSH answers code 10 after this time, ms', { min: 1 }),
+  deleteWhen: text('04', 'hours of the day for deleting old files, separated by ;'),
+  fileReservedTime: int(72, 'age after which a log file may be deleted, hours'),
+  diskMaxUsedSpaceRatio: int(75, 'above this disk use old files go at any hour, percent', {
+    max: 100,
+  }),
+  maxHashSlotNum: int(5_000_000, 'hash slots per index file', { min: 1 }),
+  maxIndexNum: int(20_000_000, 'entries per index file', { min: 1 }),
+  messageIndexEnable: bool(true, 'messages are indexed by key', false),
+  haSendHeartbeatInterval: int(5_000, 'time between heartbeats on the HA port, ms', { min: 1 }),
+  haHousekeepingInterval: int(20_000, 'silence after which an HA connection is closed, ms', {
+    min: 1,
+  }),
+  haTransferBatchSize: int(32_768, 'bytes per HA transfer', { min: 1 }),
+} as const;
+
+/** The honoured keys, in the order of the reference page. */
+export const BROKER_KEYS = { ...IDENTITY_KEYS, ...TOPIC_KEYS, ...STORE_KEYS } as const;
+
+export type BrokerKeyName = keyof typeof BROKER_KEYS;
+
+type ValueOf<K extends BrokerKey> = K extends IntKey
+  ? number
+  : K extends BoolKey
+    ? boolean
+    : K extends EnumKey<infer T>
+      ? T
+      : string;
+
+/** Compiled values of all honoured keys. Live keys may change while the broker runs (code 25). */
+export type BrokerConfigValues = {
+  -readonly [K in BrokerKeyName]: ValueOf<(typeof BROKER_KEYS)[K]>;
+};

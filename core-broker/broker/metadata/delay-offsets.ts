@@ -1,0 +1,72 @@
+// How far the delivery of each delay level has come: delayOffset.json, level -> next offset in queue
+// level - 1 of SCHEDULE_TOPIC_XXXX. Saved every 10 s and at the end; after a crash some messages are
+// delivered again, none is left out.
+import type { Clock } from '../../base/index.ts';
+import {
+  type DataVersion,
+  firstDataVersion,
+  nextDataVersion,
+  readDataVersion,
+} from './data-version.ts';
+import { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
+
+export class DelayOffsets {
+  readonly #file: string;
+  readonly #clock: Clock;
+  #version: DataVersion;
+  #levels: Map<number, number>;
+  #isDirty = false;
+
+  constructor(file: string, clock: Clock) {
+    this.#file = file;
+    this.#clock = clock;
+    const saved = readJsonFile(file);
+    this.#version = saved?.['dataVersion']
+      ? readDataVersion(saved['dataVersion'])
+      : firstDataVersion(clock.nowMs());
+    this.#levels = readLevels(saved);
+  }
+
+  /** Next offset of a level; 0 when nothing was delivered yet. */
+  get(level: number): number {
+    return this.#levels.get(level) ?? 0;
+  }
+
+  set(level: number, offset: number): void {
+    if (this.#levels.get(level) === offset) return;
+    this.#levels.set(level, offset);
+    this.#isDirty = true;
+  }
+
+  entries(): Iterable<[number, number]> {
+    return this.#levels.entries();
+  }
+
+  /** Replaces all levels by those of a snapshot. */
+  replaceAll(content: unknown, clamp: (level: number, offset: number) => number): number {
+    const levels = readLevels(content);
+    for (const [level, offset] of levels) levels.set(level, clamp(level, offset));
+    this.#levels = levels;
+    this.#isDirty = true;
+    return levels.size;
+  }
+
+  content(): JsonObject {
+    return { dataVersion: this.#version, offsetTable: Object.fromEntries(this.#levels) };
+  }
+
+  /** Writes what changed; durable on return. */
+  save(): void {
+    if (!this.#isDirty) return;
+    this.#version = nextDataVersion(this.#version, this.#clock.nowMs());
+    writeJsonFile(this.#file, this.content());
+    this.#isDirty = false;
+  }
+}
+
+function readLevels(content: unknown): Map<number, number> {
+  const levels = Object.entries(asObject(asObject(content)['offsetTable']))
+    .map(([level, offset]): [number, number] => [Number(level), asNumber(offset, -1)])
+    .filter(([level, offset]) => Number.isInteger(level) && level > 0 && offset >= 0);
+  return new Map(levels);
+}
