@@ -153,6 +153,8 @@ export interface AttachRequest {
   /** CRC-32 (unsigned) of the bytes of the last record before position; 0 when position is the start. */
   lastRecordCrc: number;
   lineage: LineageEntry[];
+  /** Store id of the standby; equal ids mean one store under two names. */
+  storeId?: string;
 }
 
 export interface AttachResult {

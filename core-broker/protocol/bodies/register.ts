@@ -1,0 +1,114 @@
+// Body of REGISTER_BROKER (103): JSON, or compressed by an older broker.
+//   zlib of: int len + DataVersion JSON | int topics, each int len + topic text | int len + filter servers
+//            | from 5.0.0: int mappings, each int len + JSON
+//   topic text: name readQueueNums writeQueueNums perm filterType [attributes JSON]
+// Invariant: inflating is bounded; a lying length is PROTOCOL.
+// Source: RegisterBrokerBody, TopicConfig.encode.
+import * as zlib from 'node:zlib';
+import { DrError, LIMITS } from '../../base/index.ts';
+import { bodyCrc } from '../message/index.ts';
+import { parseJson, parseJsonObject } from '../wire/index.ts';
+import { numberOr, objectOr, textMap, texts } from './fields.ts';
+import {
+  encodeTopicConfigTable,
+  newTopicConfig,
+  readDataVersion,
+  readTopicConfigTable,
+  type TopicConfig,
+  type TopicConfigTable,
+} from './topic.ts';
+
+export interface RegisterBrokerBody {
+  filterServerList: string[];
+  topicConfigSerializeWrapper: TopicConfigTable;
+}
+
+export const encodeRegisterBody = (table: TopicConfigTable): string =>
+  `{"filterServerList":[],"topicConfigSerializeWrapper":${encodeTopicConfigTable(table)}}`;
+
+export interface RegisterBodyHeader {
+  compressed: boolean;
+  /** 0 = do not check. */
+  bodyCrc32: number;
+}
+
+/**
+ * Reads the body of a registration; no body means an empty table (only liveness).
+ * @throws DrError PROTOCOL malformed; CORRUPT when the checksum of the header does not match
+ */
+export function decodeRegisterBody(
+  body: Buffer | undefined,
+  header: RegisterBodyHeader,
+): RegisterBrokerBody {
+  if (body === undefined) return emptyBody();
+  if (header.bodyCrc32 !== 0 && bodyCrc(body) !== header.bodyCrc32) {
+    throw new DrError('CORRUPT', 'crc32 not match');
+  }
+  if (header.compressed) return decodeCompressed(body);
+  const fields = parseJsonObject(body);
+  return {
+    filterServerList: texts(fields['filterServerList']),
+    topicConfigSerializeWrapper: readTopicConfigTable(
+      objectOr(fields['topicConfigSerializeWrapper']),
+    ),
+  };
+}
+
+const emptyBody = (): RegisterBrokerBody => ({
+  filterServerList: [],
+  topicConfigSerializeWrapper: { dataVersion: readDataVersion({}), topicConfigTable: {} },
+});
+
+function decodeCompressed(body: Buffer): RegisterBrokerBody {
+  const reader = new LengthReader(inflate(body));
+  const dataVersion = readDataVersion(parseJson(reader.text()));
+  const topicConfigTable: Record<string, TopicConfig> = {};
+  for (let left = reader.int32(); left > 0; left--) {
+    const topic = parseTopicText(reader.text());
+    topicConfigTable[topic.topicName] = topic;
+  }
+  // The mapping tail of static topics is not read: we have none.
+  const filterServerList = texts(parseJson(reader.text()));
+  return { filterServerList, topicConfigSerializeWrapper: { dataVersion, topicConfigTable } };
+}
+
+function inflate(body: Buffer): Buffer {
+  try {
+    return zlib.inflateSync(body, { maxOutputLength: LIMITS.frameBytesMax * 4 });
+  } catch (cause) {
+    throw new DrError('PROTOCOL', 'the compressed registration cannot be inflated', { cause });
+  }
+}
+
+function parseTopicText(line: string): TopicConfig {
+  const [name = '', read, write, perm, filterType, ...rest] = line.split(' ');
+  const topic = newTopicConfig(name, numberOr(read, 0), numberOr(perm, 0));
+  topic.writeQueueNums = numberOr(write, 0);
+  if (filterType) topic.topicFilterType = filterType;
+  if (rest.length > 0) topic.attributes = textMap(parseJson(rest.join(' ')));
+  return topic;
+}
+
+class LengthReader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  int32(): number {
+    if (this.#at + 4 > this.#bytes.length) throw new DrError('PROTOCOL', 'registration is cut off');
+    this.#at += 4;
+    return this.#bytes.readInt32BE(this.#at - 4);
+  }
+
+  text(): string {
+    const length = this.int32();
+    if (length < 0 || length > this.#bytes.length - this.#at) {
+      throw new DrError('PROTOCOL', 'registration is cut off');
+    }
+    this.#at += length;
+    return this.#bytes.toString('utf8', this.#at - length, this.#at);
+  }
+}
