@@ -145,6 +145,9 @@ export interface MessageStore {
   appendExact(offset: number, bytes: Buffer, epoch: Epoch): void;
   /** End of the last whole, CRC-checked record. */
   validatedEnd(): CommitLogOffset;
+  /** Offset of the last whole message record before validatedEnd(), -1 when there is none; a link
+   * compares this record with its source, also right after a boot. */
+  lastRecordOffset(): number;
   /** Cuts the log and every queue to `to`. Epoch repair only; the caller has exported the tail. */
   truncate(to: number): Promise<void>;
   /** All records in [from, to) in log order, for statements, exports and digests. */
