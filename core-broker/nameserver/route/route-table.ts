@@ -4,7 +4,15 @@
 // or changes nothing; stateVersion is the fencing token: a smaller one never displaces a larger one.
 // Divergence from Apache: refusals are decided before anything is changed (Apache leaves an empty broker
 // behind). Source: RouteInfoManager of Apache 5.5.0, behaviour only.
-import type { BrokerData, DataVersion, QueueData, TopicConfig } from '../../protocol/index.ts';
+import {
+  type BrokerData,
+  type DataVersion,
+  MASTER_ID,
+  Perm,
+  type QueueData,
+  sameDataVersion,
+  type TopicConfig,
+} from '../../protocol/index.ts';
 
 /** One decoded REGISTER_BROKER. */
 export interface Registration {
@@ -67,16 +75,11 @@ export interface BrokerEntry {
   zoneName: string | undefined;
 }
 
-const WRITE = 2;
-const READ_WRITE = 6;
-const MASTER_ID = 0;
+const WRITE = Perm.WRITE;
+const READ_WRITE = Perm.READ | Perm.WRITE;
 export const DEFAULT_TIMEOUT_MS = 120_000;
 
 const liveKey = (cluster: string, address: string): string => `${cluster}\n${address}`;
-const sameVersion = (left: DataVersion, right: DataVersion): boolean =>
-  left.stateVersion === right.stateVersion &&
-  left.counter === right.counter &&
-  left.timestamp === right.timestamp;
 const minId = (addrs: Map<number, string>): number => Math.min(...addrs.keys());
 
 export class RouteTable {
@@ -226,7 +229,7 @@ export class RouteTable {
   /** True when the data version differs from the one this address registered with, or none is known. */
   isChanged(cluster: string, address: string, version: DataVersion): boolean {
     const known = this.live.get(liveKey(cluster, address));
-    return known === undefined || !sameVersion(known.dataVersion, version);
+    return known === undefined || !sameDataVersion(known.dataVersion, version);
   }
 
   liveBroker(cluster: string, address: string): LiveBroker | undefined {

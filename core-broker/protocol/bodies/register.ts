@@ -8,7 +8,7 @@ import * as zlib from 'node:zlib';
 import { DrError, LIMITS } from '../../base/index.ts';
 import { bodyCrc } from '../message/index.ts';
 import { parseJson, parseJsonObject } from '../wire/index.ts';
-import { numberOr, objectOr, textMap, texts } from './fields.ts';
+import { numberOr, objectOr, textMap, textOr, texts } from './fields.ts';
 import {
   encodeTopicConfigTable,
   newTopicConfig,
@@ -21,6 +21,8 @@ import {
 export interface RegisterBrokerBody {
   filterServerList: string[];
   topicConfigSerializeWrapper: TopicConfigTable;
+  /** Static topics (5.x) by name, as the broker sent them: name servers hand them on unread. */
+  topicQueueMappings: Record<string, unknown>;
 }
 
 export const encodeRegisterBody = (table: TopicConfigTable): string =>
@@ -46,17 +48,18 @@ export function decodeRegisterBody(
   }
   if (header.compressed) return decodeCompressed(body);
   const fields = parseJsonObject(body);
+  const wrapper = objectOr(fields['topicConfigSerializeWrapper']);
   return {
     filterServerList: texts(fields['filterServerList']),
-    topicConfigSerializeWrapper: readTopicConfigTable(
-      objectOr(fields['topicConfigSerializeWrapper']),
-    ),
+    topicConfigSerializeWrapper: readTopicConfigTable(wrapper),
+    topicQueueMappings: objectOr(wrapper['topicQueueMappingInfoMap']),
   };
 }
 
 const emptyBody = (): RegisterBrokerBody => ({
   filterServerList: [],
   topicConfigSerializeWrapper: { dataVersion: readDataVersion({}), topicConfigTable: {} },
+  topicQueueMappings: {},
 });
 
 function decodeCompressed(body: Buffer): RegisterBrokerBody {
@@ -67,9 +70,14 @@ function decodeCompressed(body: Buffer): RegisterBrokerBody {
     const topic = parseTopicText(reader.text());
     topicConfigTable[topic.topicName] = topic;
   }
-  // The mapping tail of static topics is not read: we have none.
   const filterServerList = texts(parseJson(reader.text()));
-  return { filterServerList, topicConfigSerializeWrapper: { dataVersion, topicConfigTable } };
+  const topicQueueMappings: Record<string, unknown> = {};
+  for (let left = reader.isAtEnd ? 0 : reader.int32(); left > 0; left--) {
+    const mapping = parseJsonObject(reader.text());
+    topicQueueMappings[textOr(mapping['topic'], '')] = mapping;
+  }
+  const topicConfigSerializeWrapper = { dataVersion, topicConfigTable };
+  return { filterServerList, topicConfigSerializeWrapper, topicQueueMappings };
 }
 
 function inflate(body: Buffer): Buffer {
@@ -95,6 +103,10 @@ class LengthReader {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at >= this.#bytes.length;
   }
 
   int32(): number {

@@ -21,6 +21,7 @@ export interface BrokerData {
   brokerName: string;
   cluster: string;
   enableActingMaster: boolean;
+  zoneName?: string;
 }
 
 export interface QueueData {
@@ -36,6 +37,8 @@ export interface TopicRouteData {
   filterServerTable: Record<string, string[]>;
   orderTopicConf?: string;
   queueDatas: QueueData[];
+  /** Static topics (5.x): broker name -> mapping, handed on unread. */
+  topicQueueMappingByBroker?: Record<string, unknown>;
 }
 
 export interface ClusterInfo {
