@@ -1,6 +1,7 @@
 // Signed private requests: fence, seal, promote, attach, status (protocol/dr-control.ts).
 // The one idea: whoever calls gets the JSON answer or a DrError whose code says what to do; response
 // codes of the wire are mapped here and nowhere else.
+import { randomBytes } from 'node:crypto';
 import { DrError, type ErrorCode } from '../base/index.ts';
 import {
   DR_FENCED,
@@ -13,6 +14,7 @@ import type { DrClient, DrClientOptions, PeerClient } from './door.ts';
 import { createPeerClient, remoteError } from './peer-client.ts';
 
 const NO_PERMISSION = 16;
+const NONCE_BYTES = 16;
 const DEFAULT_TIMEOUT_MS = 3_000;
 
 /** Response code -> error code; anything else is REMOTE. */
@@ -23,7 +25,11 @@ const ERROR_OF_CODE: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>
   [NO_PERMISSION, 'AUTH'],
 ]);
 
-/** @param peer shared connections; own ones when absent, closed by close() */
+/**
+ * Each request is signed with a nonce of its own, so a retry is a new request to the receiver; what
+ * makes retries safe is the opId.
+ * @param peer shared connections; own ones when absent, closed by close()
+ */
 export function createDrClient(options: DrClientOptions, peer?: PeerClient): DrClient {
   const connections = peer ?? createPeerClient();
   return {
@@ -32,7 +38,14 @@ export function createDrClient(options: DrClientOptions, peer?: PeerClient): DrC
       request: { code: number; body: object; opId?: string },
       timeoutMs = DEFAULT_TIMEOUT_MS,
     ): Promise<T> {
-      const signed = signDrRequest(request, options.secret);
+      const opId = request.opId ?? (request.body as { opId?: string }).opId ?? '';
+      const signed = signDrRequest(options.secret, {
+        code: request.code,
+        body: JSON.stringify(request.body),
+        opId,
+        nonce: randomBytes(NONCE_BYTES).toString('hex'),
+        nowMs: Date.now(),
+      });
       const response = await connections.invoke(address, signed, timeoutMs);
       if (response.code !== 0) throw controlError(address, request.code, response);
       return parseAnswer<T>(address, response);

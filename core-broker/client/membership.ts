@@ -2,9 +2,16 @@
 // Brokers key all of it by connection and client id; a heartbeat on a new connection is what makes a
 // group complete there, so it is sent at every first contact and not only on the clock.
 import * as os from 'node:os';
-import { parseJson, RequestCode } from '../protocol/index.ts';
+import type { MessageQueue } from '../protocol/index.ts';
+import {
+  type ConsumerData,
+  decodeConsumerIds,
+  encodeHeartbeat,
+  parseJsonObject,
+  RequestCode,
+  readMessageQueue,
+} from '../protocol/index.ts';
 import type { PeerClient } from './door.ts';
-import type { MessageQueue } from './messages.ts';
 
 const TIMEOUT_MS = 3_000;
 /** RocketMQ gives lock calls one second. */
@@ -21,24 +28,14 @@ export function clientId(): string {
   return `${address ?? '127.0.0.1'}@${process.pid}#${stamp}${made++}`;
 }
 
-/** ConsumerData of a heartbeat. */
-export interface ConsumerPresence {
-  groupName: string;
-  consumeType: 'CONSUME_ACTIVELY' | 'CONSUME_PASSIVELY';
-  messageModel: 'CLUSTERING' | 'BROADCASTING';
-  consumeFromWhere: 'CONSUME_FROM_LAST_OFFSET' | 'CONSUME_FROM_FIRST_OFFSET';
-  subscriptionDataSet: object[];
-  unitMode: boolean;
-}
-
 export interface Presence {
   clientID: string;
   producerGroups: string[];
-  consumers: ConsumerPresence[];
+  consumers: ConsumerData[];
 }
 
 export async function heartbeat(peer: PeerClient, address: string, presence: Presence) {
-  const body = JSON.stringify({
+  const body = encodeHeartbeat({
     clientID: presence.clientID,
     consumerDataSet: presence.consumers,
     producerDataSet: presence.producerGroups.map((groupName) => ({ groupName })),
@@ -68,10 +65,7 @@ export async function groupMembers(peer: PeerClient, address: string, group: str
     ext: { consumerGroup: group },
   };
   const response = await peer.call(address, request, TIMEOUT_MS);
-  const body = parseJson(response.body?.toString('utf8') ?? '{}') as {
-    consumerIdList?: string[];
-  };
-  return body.consumerIdList ?? [];
+  return decodeConsumerIds(response.body);
 }
 
 /** Locks queues for orderly consumption; renews locks we hold. Returns those that are ours now. */
@@ -82,10 +76,8 @@ export async function lockQueues(
 ): Promise<MessageQueue[]> {
   const request = { code: RequestCode.LOCK_BATCH_MQ, body: lockBody(claim) };
   const response = await peer.call(address, request, LOCK_TIMEOUT_MS);
-  const body = parseJson(response.body?.toString('utf8') ?? '{}') as {
-    lockOKMQSet?: MessageQueue[];
-  };
-  return body.lockOKMQSet ?? [];
+  const granted = parseJsonObject(response.body)['lockOKMQSet'];
+  return Array.isArray(granted) ? granted.map(readMessageQueue) : [];
 }
 
 export async function unlockQueues(

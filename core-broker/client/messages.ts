@@ -1,11 +1,6 @@
 // What programs hand to a producer and get from a consumer, free of wire details.
 
-/** One queue of a topic on one broker group. */
-export interface MessageQueue {
-  topic: string;
-  brokerName: string;
-  queueId: number;
-}
+import type { MessageQueue } from '../protocol/index.ts';
 
 export interface OutgoingMessage {
   topic: string;

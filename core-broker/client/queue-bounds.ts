@@ -1,7 +1,8 @@
 // Where a queue begins and ends, and which offset belongs to a time (30, 31, 29).
+
+import type { MessageQueue } from '../protocol/index.ts';
 import { RequestCode } from '../protocol/index.ts';
 import type { PeerClient } from './door.ts';
-import type { MessageQueue } from './messages.ts';
 
 const TIMEOUT_MS = 3_000;
 

@@ -3,7 +3,7 @@
 // last good answer stays until a better one comes, as RocketMQ clients do.
 // Server choice is sticky: the one that answered last is asked first, the next one when it fails.
 import { DrError } from '../base/index.ts';
-import { parseJson, RequestCode, type TopicRouteData } from '../protocol/index.ts';
+import { decodeTopicRoute, RequestCode, type TopicRouteData } from '../protocol/index.ts';
 import type { PeerClient } from './door.ts';
 import { remoteCode } from './peer-client.ts';
 
@@ -114,7 +114,7 @@ export class RouteCache {
   #learn(topic: string, text: string): TopicRouteData {
     const old = this.#routes.get(topic);
     if (old?.text === text) return old.data;
-    const data = parseJson(text) as TopicRouteData;
+    const data = decodeTopicRoute(text);
     this.#routes.set(topic, { text, data });
     for (const listener of this.#listeners) listener(topic);
     return data;

@@ -1,7 +1,8 @@
 // Reads a topic route: which queues take writes or reads, and at which address. Pure.
 // Source: how RocketMQ clients read TopicRouteData.
+
+import type { MessageQueue } from '../protocol/index.ts';
 import { Perm, type TopicRouteData } from '../protocol/index.ts';
-import type { MessageQueue } from './messages.ts';
 
 /** host:port of broker id 0, undefined when the group has no master now. */
 export function masterOf(route: TopicRouteData, brokerName: string): string | undefined {

@@ -3,9 +3,9 @@
 // if one is named. Invariant: a failed question is asked again and never read as "no offset", so an
 // error cannot make a group skip messages. A refused commit stays due and goes to whoever leads next.
 import { DrError, readTextIfExists, writeAtomicSync } from '../../base/index.ts';
+import type { MessageQueue } from '../../protocol/index.ts';
 import { RequestCode, ResponseCode } from '../../protocol/index.ts';
 import type { PeerClient } from '../door.ts';
-import type { MessageQueue } from '../messages.ts';
 import { remoteCode } from '../peer-client.ts';
 import { queueKey } from './rebalance.ts';
 

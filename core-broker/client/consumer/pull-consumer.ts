@@ -1,8 +1,8 @@
 // Reads queues by hand: no group membership, no rebalance. For checkers, tools and restores, which must
 // see every message and decide themselves where they stand.
 import { DrError } from '../../base/index.ts';
+import type { MessageQueue } from '../../protocol/index.ts';
 import type { PeerClient } from '../door.ts';
-import type { MessageQueue } from '../messages.ts';
 import { createPeerClient } from '../peer-client.ts';
 import { offsetByTime, queueBound } from '../queue-bounds.ts';
 import { RouteCache } from '../route-cache.ts';

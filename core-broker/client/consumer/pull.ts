@@ -6,23 +6,24 @@ import { DrError, LIMITS } from '../../base/index.ts';
 import {
   decodeRecords,
   formatOffsetMsgId,
+  type MessageQueue,
   type MessageRecord,
   PullSysFlag,
   parseMessageProperties,
   RequestCode,
   ResponseCode,
+  type SubscriptionData,
   SysFlag,
 } from '../../protocol/index.ts';
 import type { PeerClient } from '../door.ts';
-import type { MessageQueue, ReceivedMessage } from '../messages.ts';
+import type { ReceivedMessage } from '../messages.ts';
 import { remoteError } from '../peer-client.ts';
-import type { Subscription } from './subscription.ts';
 
 export interface PullRequest {
   group: string;
   queue: MessageQueue;
   offset: number;
-  subscription: Subscription;
+  subscription: SubscriptionData;
   /** Hold on the broker when nothing is there, ms; 0 = answer at once. */
   suspendMs: number;
   messagesMax: number;
@@ -80,8 +81,8 @@ function pullHeader(request: PullRequest) {
     sysFlag: PullSysFlag.SUBSCRIPTION | suspend,
     commitOffset: 0,
     suspendTimeoutMillis: request.suspendMs,
-    subscription: request.subscription.expression,
-    subVersion: request.subscription.version,
+    subscription: request.subscription.subString,
+    subVersion: request.subscription.subVersion,
     expressionType: 'TAG',
     bname: request.queue.brokerName,
   };

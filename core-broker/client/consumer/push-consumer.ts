@@ -3,6 +3,7 @@
 // started and stopped to match; a missed notification therefore costs time, never messages.
 // Order on losing a queue: stop its worker -> commit its offset -> unlock -> the next owner starts.
 import { DrError } from '../../base/index.ts';
+import type { MessageQueue, SubscriptionData } from '../../protocol/index.ts';
 import { isRetryTopic, RequestCode, retryTopic } from '../../protocol/index.ts';
 import type { PeerClient } from '../door.ts';
 import {
@@ -13,7 +14,7 @@ import {
   unlockQueues,
   unregister,
 } from '../membership.ts';
-import type { MessageQueue, ReceivedMessage } from '../messages.ts';
+import type { ReceivedMessage } from '../messages.ts';
 import { createPeerClient } from '../peer-client.ts';
 import { queueBound } from '../queue-bounds.ts';
 import { RouteCache } from '../route-cache.ts';
@@ -21,7 +22,7 @@ import { anyAddress, brokerAddresses, masterOf, readableQueues } from '../route-
 import { localOffsets, type OffsetStore, remoteOffsets } from './offsets.ts';
 import { QueueWorker, type WorkerPorts } from './queue-worker.ts';
 import { allocateAverage, compareQueues, queueKey } from './rebalance.ts';
-import { type Subscription, subscribe, subscriptionData } from './subscription.ts';
+import { subscribe } from './subscription.ts';
 
 export interface PushConsumerOptions {
   nameservers: readonly string[];
@@ -81,7 +82,7 @@ export class PushConsumer {
   readonly #peer: PeerClient;
   readonly #routes: RouteCache;
   readonly #offsets: OffsetStore;
-  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #subscriptions = new Map<string, SubscriptionData>();
   readonly #workers = new Map<string, QueueWorker>();
   readonly #locked = new Map<string, number>();
   readonly #id = clientId();
@@ -214,7 +215,7 @@ export class PushConsumer {
             this.#options.from === 'last'
               ? ('CONSUME_FROM_LAST_OFFSET' as const)
               : ('CONSUME_FROM_FIRST_OFFSET' as const),
-          subscriptionDataSet: [...this.#subscriptions.values()].map(subscriptionData),
+          subscriptionDataSet: [...this.#subscriptions.values()],
           unitMode: false,
         },
       ],

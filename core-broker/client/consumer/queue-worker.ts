@@ -3,11 +3,12 @@
 // Invariants: an offset advances only after its message was handled, sent back for retry, or filtered;
 // a broker that cannot be asked is asked again, never skipped. A changed route drops the open pull.
 import { DrError, sleep } from '../../base/index.ts';
+import type { MessageQueue, SubscriptionData } from '../../protocol/index.ts';
 import type { PeerClient } from '../door.ts';
-import type { MessageQueue, ReceivedMessage } from '../messages.ts';
+import type { ReceivedMessage } from '../messages.ts';
 import type { OffsetStore } from './offsets.ts';
 import { type PullAnswer, pull } from './pull.ts';
-import { isWanted, type Subscription } from './subscription.ts';
+import { isWanted } from './subscription.ts';
 
 export interface WorkerOptions {
   group: string;
@@ -40,7 +41,7 @@ export class QueueWorker {
   readonly queue: MessageQueue;
   readonly #options: WorkerOptions;
   readonly #ports: WorkerPorts;
-  readonly #subscription: Subscription;
+  readonly #subscription: SubscriptionData;
   readonly #stop = new AbortController();
   #openPull = new AbortController();
   #next: number | undefined;
@@ -48,7 +49,7 @@ export class QueueWorker {
 
   constructor(
     queue: MessageQueue,
-    subscription: Subscription,
+    subscription: SubscriptionData,
     options: WorkerOptions,
     ports: WorkerPorts,
   ) {

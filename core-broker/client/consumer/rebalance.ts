@@ -1,7 +1,7 @@
 // Which queues one consumer of a group owns: RocketMQ's AVG strategy, computed by every member alone.
 // Pure. Invariant: for equal inputs the shares of all members are disjoint and cover every queue.
 // Source: AllocateMessageQueueAveragely, behaviour only.
-import type { MessageQueue } from '../messages.ts';
+import type { MessageQueue } from '../../protocol/index.ts';
 
 /** Stable text key of a queue. */
 export const queueKey = (queue: MessageQueue): string =>

@@ -4,7 +4,7 @@
 // Retries follow RocketMQ's sync send (send-rules.ts) inside one time budget. Ours: before a retry the
 // route is asked again, so that a program moves with its region at the first refusal.
 import { DrError, sleep } from '../../base/index.ts';
-import type { TopicRouteData } from '../../protocol/index.ts';
+import type { MessageQueue, TopicRouteData } from '../../protocol/index.ts';
 import {
   formatMessageProperties,
   Property,
@@ -14,7 +14,7 @@ import {
 } from '../../protocol/index.ts';
 import type { PeerClient } from '../door.ts';
 import { clientId, heartbeat, unregister } from '../membership.ts';
-import type { MessageQueue, OutgoingMessage, SendReceipt } from '../messages.ts';
+import type { OutgoingMessage, SendReceipt } from '../messages.ts';
 import { createPeerClient, remoteError } from '../peer-client.ts';
 import { RouteCache } from '../route-cache.ts';
 import { masterOf, writableQueues } from '../route-view.ts';

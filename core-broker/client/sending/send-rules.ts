@@ -1,7 +1,8 @@
 // When a failed send may be tried again and on which queue: RocketMQ's rules, as a pure table.
 // Source: DefaultMQProducer (sync send) of Java 5.x, behaviour only.
 import { DrError } from '../../base/index.ts';
-import type { MessageQueue, SendStatus } from '../messages.ts';
+import type { MessageQueue } from '../../protocol/index.ts';
+import type { SendStatus } from '../messages.ts';
 import { remoteCode } from '../peer-client.ts';
 
 /** Response codes that say "not here": the next try goes to another queue. */
