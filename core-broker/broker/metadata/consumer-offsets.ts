@@ -5,11 +5,11 @@
 // Memory first; the file is written by save() every 5 s and at the end: at least once, never skipping.
 import type { Clock } from '../../base/index.ts';
 import {
+  bumpDataVersion,
   type DataVersion,
-  firstDataVersion,
-  nextDataVersion,
+  newDataVersion,
   readDataVersion,
-} from './data-version.ts';
+} from '../../protocol/index.ts';
 import { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
 
 export interface OffsetKey {
@@ -32,7 +32,7 @@ export class ConsumerOffsets {
   readonly #resets: OffsetMap = new Map();
   readonly #standby: OffsetMap;
   #main: OffsetMap;
-  #version: DataVersion;
+  readonly #version: DataVersion;
   #commits = 0;
   #isDirty = false;
   #isStandbyDirty = false;
@@ -44,7 +44,7 @@ export class ConsumerOffsets {
     const saved = readJsonFile(files.main);
     this.#version = saved?.['dataVersion']
       ? readDataVersion(saved['dataVersion'])
-      : firstDataVersion(clock.nowMs());
+      : newDataVersion(clock.nowMs());
     this.#main = readOffsetTable(saved?.['offsetTable']);
     this.#standby = readOffsetTable(readJsonFile(files.standby)?.['offsetTable']);
   }
@@ -68,7 +68,7 @@ export class ConsumerOffsets {
     if (offset < 0 || this.#pendingReset(key) !== undefined) return;
     this.#set(key, offset);
     if (++this.#commits % COMMITS_PER_VERSION === 0) {
-      this.#version = nextDataVersion(this.#version, this.#clock.nowMs());
+      bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
     }
   }
 

@@ -3,17 +3,17 @@
 // delivered again, none is left out.
 import type { Clock } from '../../base/index.ts';
 import {
+  bumpDataVersion,
   type DataVersion,
-  firstDataVersion,
-  nextDataVersion,
+  newDataVersion,
   readDataVersion,
-} from './data-version.ts';
+} from '../../protocol/index.ts';
 import { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
 
 export class DelayOffsets {
   readonly #file: string;
   readonly #clock: Clock;
-  #version: DataVersion;
+  readonly #version: DataVersion;
   #levels: Map<number, number>;
   #isDirty = false;
 
@@ -23,7 +23,7 @@ export class DelayOffsets {
     const saved = readJsonFile(file);
     this.#version = saved?.['dataVersion']
       ? readDataVersion(saved['dataVersion'])
-      : firstDataVersion(clock.nowMs());
+      : newDataVersion(clock.nowMs());
     this.#levels = readLevels(saved);
   }
 
@@ -58,7 +58,7 @@ export class DelayOffsets {
   /** Writes what changed; durable on return. */
   save(): void {
     if (!this.#isDirty) return;
-    this.#version = nextDataVersion(this.#version, this.#clock.nowMs());
+    bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
     writeJsonFile(this.#file, this.content());
     this.#isDirty = false;
   }

@@ -3,89 +3,43 @@
 // Source: RocketMQ SubscriptionGroupManager, behaviour only.
 import type { Clock } from '../../base/index.ts';
 import {
+  bumpDataVersion,
   type DataVersion,
-  firstDataVersion,
-  nextDataVersion,
+  newDataVersion,
   readDataVersion,
-} from './data-version.ts';
-import {
-  asBoolean,
-  asNumber,
-  asObject,
-  type JsonObject,
-  readJsonFile,
-  writeJsonFile,
-} from './json-file.ts';
-
-export interface GroupConfig {
-  attributes: Record<string, unknown>;
-  brokerId: number;
-  consumeBroadcastEnable: boolean;
-  consumeEnable: boolean;
-  consumeFromMinEnable: boolean;
-  consumeMessageOrderly: boolean;
-  consumeTimeoutMinute: number;
-  groupName: string;
-  groupRetryPolicy: unknown;
-  groupSysFlag: number;
-  notifyConsumerIdsChangedEnable: boolean;
-  retryMaxTimes: number;
-  retryQueueNums: number;
-  whichBrokerWhenConsumeSlowly: number;
-}
-
-/** A group with Apache's defaults. */
-export const groupConfig = (groupName: string): GroupConfig => readGroupConfig(groupName, {});
-
-/** Reads one group out of parsed JSON; missing fields take Apache's defaults. */
-export function readGroupConfig(groupName: string, value: unknown): GroupConfig {
-  const fields = asObject(value);
-  return {
-    attributes: asObject(fields['attributes']),
-    brokerId: asNumber(fields['brokerId'], 0),
-    consumeBroadcastEnable: asBoolean(fields['consumeBroadcastEnable'], true),
-    consumeEnable: asBoolean(fields['consumeEnable'], true),
-    consumeFromMinEnable: asBoolean(fields['consumeFromMinEnable'], true),
-    consumeMessageOrderly: asBoolean(fields['consumeMessageOrderly'], false),
-    consumeTimeoutMinute: asNumber(fields['consumeTimeoutMinute'], 15),
-    groupName,
-    groupRetryPolicy: fields['groupRetryPolicy'] ?? { type: 'CUSTOMIZED' },
-    groupSysFlag: asNumber(fields['groupSysFlag'], 0),
-    notifyConsumerIdsChangedEnable: asBoolean(fields['notifyConsumerIdsChangedEnable'], true),
-    retryMaxTimes: asNumber(fields['retryMaxTimes'], 16),
-    retryQueueNums: asNumber(fields['retryQueueNums'], 1),
-    whichBrokerWhenConsumeSlowly: asNumber(fields['whichBrokerWhenConsumeSlowly'], 1),
-  };
-}
+  readSubscriptionGroup,
+  type SubscriptionGroupConfig,
+} from '../../protocol/index.ts';
+import { asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
 
 export class GroupTable {
   readonly #file: string;
   readonly #clock: Clock;
-  readonly #groups = new Map<string, GroupConfig>();
+  readonly #groups = new Map<string, SubscriptionGroupConfig>();
   #forbidden: JsonObject;
-  #version: DataVersion;
+  readonly #version: DataVersion;
 
   constructor(file: string, clock: Clock) {
     this.#file = file;
     this.#clock = clock;
     const saved = readJsonFile(file);
-    this.#version = saved ? readDataVersion(saved['dataVersion']) : firstDataVersion(clock.nowMs());
+    this.#version = saved ? readDataVersion(saved['dataVersion']) : newDataVersion(clock.nowMs());
     this.#forbidden = asObject(saved?.['forbiddenTable']);
     for (const [name, value] of Object.entries(asObject(saved?.['subscriptionGroupTable']))) {
-      this.#groups.set(name, readGroupConfig(name, value));
+      this.#groups.set(name, { ...readSubscriptionGroup(value, name), groupName: name });
     }
   }
 
-  find(name: string): GroupConfig | undefined {
+  find(name: string): SubscriptionGroupConfig | undefined {
     return this.#groups.get(name);
   }
 
-  all(): Iterable<GroupConfig> {
+  all(): Iterable<SubscriptionGroupConfig> {
     return this.#groups.values();
   }
 
   /** Adds or replaces groups; durable on return. Equal configurations change nothing. */
-  put(...configs: GroupConfig[]): void {
+  put(...configs: SubscriptionGroupConfig[]): void {
     const changed = configs.filter((config) => !this.#holds(config));
     for (const config of changed) this.#groups.set(config.groupName, config);
     if (changed.length > 0) this.#commit();
@@ -98,7 +52,7 @@ export class GroupTable {
   }
 
   /** Makes the table exactly `configs` plus the present ones that `keep` names. */
-  replaceAll(configs: GroupConfig[], keep: (name: string) => boolean): void {
+  replaceAll(configs: SubscriptionGroupConfig[], keep: (name: string) => boolean): void {
     const wanted = new Set(configs.map((config) => config.groupName));
     const gone = [...this.#groups.keys()].filter((name) => !wanted.has(name) && !keep(name));
     const changed = configs.filter((config) => !this.#holds(config));
@@ -116,13 +70,13 @@ export class GroupTable {
     };
   }
 
-  #holds(config: GroupConfig): boolean {
+  #holds(config: SubscriptionGroupConfig): boolean {
     const present = this.#groups.get(config.groupName);
     return present !== undefined && JSON.stringify(present) === JSON.stringify(config);
   }
 
   #commit(): void {
-    this.#version = nextDataVersion(this.#version, this.#clock.nowMs());
+    bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
     writeJsonFile(this.#file, this.content());
   }
 }

@@ -1,11 +1,9 @@
 // Door of the broker's metadata: topics, groups, consumer offsets, delay offsets.
 export * from './consumer-offsets.ts';
-export * from './data-version.ts';
+export * from './creation.ts';
 export * from './delay-offsets.ts';
 export * from './group-table.ts';
 export { asNumber, asObject, type JsonObject } from './json-file.ts';
-export * from './names.ts';
 export * from './open-metadata.ts';
 export * from './tables.ts';
-export * from './topic-config.ts';
 export * from './topic-table.ts';

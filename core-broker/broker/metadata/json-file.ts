@@ -4,7 +4,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { createLog, DrError, readTextIfExists, writeAtomicSync } from '../../base/index.ts';
-import { parseLooseJson } from '../../protocol/index.ts';
+import { parseJson } from '../../protocol/index.ts';
 
 const log = createLog('broker');
 
@@ -30,7 +30,7 @@ function tryParse(name: string): JsonObject | undefined {
   const text = readTextIfExists(name);
   if (text === undefined || text.trim() === '') return undefined;
   try {
-    return asObject(parseLooseJson(text));
+    return asObject(parseJson(text));
   } catch (reason) {
     const error = DrError.from(reason).message;
     log.warn('metadata.unreadable', 'metadata file is damaged; trying its backup', { name, error });

@@ -3,27 +3,28 @@
 // everything is on disk when it returns.
 import * as path from 'node:path';
 import { type Clock, DrError } from '../../base/index.ts';
+import {
+  isSystemTopic,
+  newSubscriptionGroup,
+  newTopicConfig,
+  Perm,
+  readSubscriptionGroup,
+  readTopicConfig,
+  replyTopic,
+  SYSTEM_GROUPS,
+  Topic,
+  type TopicConfig,
+} from '../../protocol/index.ts';
 import type { MessageStore } from '../../store/index.ts';
 import type { BrokerConfig } from '../config/index.ts';
 import { ConsumerOffsets, type OffsetKey } from './consumer-offsets.ts';
 import { DelayOffsets } from './delay-offsets.ts';
-import { GroupTable, groupConfig, readGroupConfig } from './group-table.ts';
+import { GroupTable } from './group-table.ts';
 import { asObject, type JsonObject } from './json-file.ts';
-import {
-  BENCHMARK_TOPIC,
-  DEFAULT_TOPIC,
-  isSystemTopic,
-  OFFSET_MOVED_TOPIC,
-  PREDEFINED_GROUPS,
-  replyTopicOf,
-  SCHEDULE_TOPIC,
-  SELF_TEST_TOPIC,
-} from './names.ts';
 import type { AppliedCounts, MetadataContent, MetadataTables } from './tables.ts';
-import { PERM, readTopicConfig, type TopicConfig, topicConfig } from './topic-config.ts';
 import { TopicTable } from './topic-table.ts';
 
-const READ_WRITE = PERM.READ | PERM.WRITE;
+const READ_WRITE = Perm.READ | Perm.WRITE;
 
 export interface MetadataOptions {
   config: BrokerConfig;
@@ -46,7 +47,11 @@ export function openMetadata(options: MetadataOptions): MetadataTables {
   );
   const delays = new DelayOffsets(file('delayOffset.json'), clock);
   topics.put(...bootTopics(config).filter((topic) => needsBoot(topics, topic)));
-  groups.put(...PREDEFINED_GROUPS.filter((name) => !groups.find(name)).map(groupConfig));
+  groups.put(
+    ...[...SYSTEM_GROUPS]
+      .filter((name) => !groups.find(name))
+      .map((name) => newSubscriptionGroup(name)),
+  );
   return {
     topics,
     groups,
@@ -78,22 +83,32 @@ const needsBoot = (topics: TopicTable, topic: TopicConfig): boolean =>
 /** Topics a broker creates at boot; name servers and tools expect them. */
 function bootTopics(config: BrokerConfig): TopicConfig[] {
   const made = [
-    topicConfig(SELF_TEST_TOPIC, 1, READ_WRITE),
-    topicConfig(BENCHMARK_TOPIC, 1_024, READ_WRITE),
-    topicConfig(
+    newTopicConfig(Topic.SELF_TEST, 1, READ_WRITE),
+    newTopicConfig(Topic.BENCHMARK, 1_024, READ_WRITE),
+    newTopicConfig(
       config.brokerClusterName,
       16,
-      PERM.INHERIT | (config.clusterTopicEnable ? READ_WRITE : 0),
+      Perm.INHERIT | (config.clusterTopicEnable ? READ_WRITE : 0),
     ),
-    topicConfig(config.brokerName, 1, PERM.INHERIT | (config.brokerTopicEnable ? READ_WRITE : 0)),
-    topicConfig(OFFSET_MOVED_TOPIC, 1, READ_WRITE),
-    topicConfig(SCHEDULE_TOPIC, 18, READ_WRITE),
-    topicConfig(replyTopicOf(config.brokerClusterName), 1, READ_WRITE),
+    newTopicConfig(
+      config.brokerName,
+      1,
+      Perm.INHERIT | (config.brokerTopicEnable ? READ_WRITE : 0),
+    ),
+    newTopicConfig(Topic.OFFSET_MOVED_EVENT, 1, READ_WRITE),
+    newTopicConfig(Topic.SCHEDULE, 18, READ_WRITE),
+    newTopicConfig(replyTopic(config.brokerClusterName), 1, READ_WRITE),
   ];
   if (config.autoCreateTopicEnable) {
-    made.push(topicConfig(DEFAULT_TOPIC, config.defaultTopicQueueNums, READ_WRITE | PERM.INHERIT));
+    made.push(
+      newTopicConfig(
+        Topic.AUTO_CREATE_KEY,
+        config.defaultTopicQueueNums,
+        READ_WRITE | Perm.INHERIT,
+      ),
+    );
   }
-  if (config.traceTopicEnable) made.push(topicConfig(config.msgTraceTopicName, 1, READ_WRITE));
+  if (config.traceTopicEnable) made.push(newTopicConfig(config.msgTraceTopicName, 1, READ_WRITE));
   return made;
 }
 
@@ -106,12 +121,18 @@ function apply(parts: Parts, options: MetadataOptions, content: MetadataContent)
   tableOf(content.consumerOffsets, 'offsetTable');
   tableOf(content.delayOffsets, 'offsetTable');
   parts.topics.replaceAll(
-    Object.entries(topics).map(([name, value]) => readTopicConfig(name, value)),
-    (topic) => isSystemTopic(topic.topicName, config.brokerClusterName, config.brokerName),
+    Object.entries(topics).map(([name, value]) => ({
+      ...readTopicConfig(value, name),
+      topicName: name,
+    })),
+    (topic) => isBrokerTopic(topic.topicName, config),
   );
   parts.groups.replaceAll(
-    Object.entries(groups).map(([name, value]) => readGroupConfig(name, value)),
-    (name) => PREDEFINED_GROUPS.includes(name) || parts.offsets.isStandbyGroup(name),
+    Object.entries(groups).map(([name, value]) => ({
+      ...readSubscriptionGroup(value, name),
+      groupName: name,
+    })),
+    (name) => SYSTEM_GROUPS.has(name) || parts.offsets.isStandbyGroup(name),
   );
   const offsets = parts.offsets.replaceAll(content.consumerOffsets, (key, offset) =>
     clampOffset(store, key, offset),
@@ -129,6 +150,13 @@ function apply(parts: Parts, options: MetadataOptions, content: MetadataContent)
   };
 }
 
+/** System topics and those named after this cluster and broker. */
+export const isBrokerTopic = (topic: string, config: BrokerConfig): boolean =>
+  isSystemTopic(topic) ||
+  topic === config.brokerClusterName ||
+  topic === config.brokerName ||
+  topic === replyTopic(config.brokerClusterName);
+
 function tableOf(content: unknown, name: string): JsonObject {
   const table = asObject(content)[name];
   if (typeof table === 'object' && table !== null) return asObject(table);
@@ -140,7 +168,7 @@ const clampOffset = (store: MessageStore, key: OffsetKey, offset: number): numbe
   Math.min(offset, store.bounds({ topic: key.topic, queueId: key.queueId })?.max ?? 0);
 
 const clampLevel = (store: MessageStore, level: number, offset: number): number =>
-  Math.min(offset, store.bounds({ topic: SCHEDULE_TOPIC, queueId: level - 1 })?.max ?? 0);
+  Math.min(offset, store.bounds({ topic: Topic.SCHEDULE, queueId: level - 1 })?.max ?? 0);
 
 /** Clamped on both sides, so that a commit beyond the end of a queue does not break the proof. */
 function* consumerLines(offsets: ConsumerOffsets, store: MessageStore): Iterable<string> {

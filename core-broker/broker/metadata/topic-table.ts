@@ -3,20 +3,24 @@
 // made per message. Every change bumps the DataVersion, is durable on return and told to listeners.
 // Source: RocketMQ TopicConfigManager, behaviour only.
 import type { Clock } from '../../base/index.ts';
-import type { MessageStore, TopicHandle } from '../../store/index.ts';
 import {
+  bumpDataVersion,
   type DataVersion,
-  firstDataVersion,
-  nextDataVersion,
+  newDataVersion,
   readDataVersion,
-} from './data-version.ts';
+  readTopicConfig,
+  type TopicConfig,
+} from '../../protocol/index.ts';
+import type { MessageStore, TopicHandle } from '../../store/index.ts';
 import { asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
-import { readTopicConfig, type TopicConfig } from './topic-config.ts';
 
 /** A topic in use: its configuration and its handle in the store. */
 export interface Topic {
   config: TopicConfig;
   readonly handle: TopicHandle;
+  /** Messages and body bytes appended since start; plain fields because sends count here. */
+  putCount: number;
+  putBytes: number;
 }
 
 export type TopicListener = (changed: TopicConfig[]) => void;
@@ -28,16 +32,16 @@ export class TopicTable {
   readonly #byName = new Map<string, Topic>();
   readonly #byHash = new Map<number, Topic[]>();
   readonly #listeners: TopicListener[] = [];
-  #version: DataVersion;
+  readonly #version: DataVersion;
 
   constructor(file: string, store: Pick<MessageStore, 'topic'>, clock: Clock) {
     this.#file = file;
     this.#store = store;
     this.#clock = clock;
     const saved = readJsonFile(file);
-    this.#version = saved ? readDataVersion(saved['dataVersion']) : firstDataVersion(clock.nowMs());
+    this.#version = saved ? readDataVersion(saved['dataVersion']) : newDataVersion(clock.nowMs());
     for (const [name, value] of Object.entries(asObject(saved?.['topicConfigTable']))) {
-      this.#place(readTopicConfig(name, value));
+      this.#place({ ...readTopicConfig(value, name), topicName: name });
     }
   }
 
@@ -64,8 +68,12 @@ export class TopicTable {
     return undefined;
   }
 
-  all(): Iterable<TopicConfig> {
+  all(): TopicConfig[] {
     return [...this.#byName.values()].map((topic) => topic.config);
+  }
+
+  topics(): Iterable<Topic> {
+    return this.#byName.values();
   }
 
   onChange(listener: TopicListener): void {
@@ -105,7 +113,7 @@ export class TopicTable {
   /** The epoch goes into the version, so that name servers prefer the newer active side. */
   setStateVersion(stateVersion: number): void {
     if (this.#version.stateVersion === stateVersion) return;
-    this.#version = nextDataVersion(this.#version, this.#clock.nowMs(), stateVersion);
+    bumpDataVersion(this.#version, this.#clock.nowMs(), stateVersion);
     this.#save();
   }
 
@@ -130,7 +138,8 @@ export class TopicTable {
       present.config = config;
       return;
     }
-    const topic = { config, handle: this.#store.topic(config.topicName) };
+    const handle = this.#store.topic(config.topicName);
+    const topic: Topic = { config, handle, putCount: 0, putBytes: 0 };
     this.#byName.set(config.topicName, topic);
     const hash = hashBytes(topic.handle.bytes, 0, topic.handle.bytes.length);
     const bucket = this.#byHash.get(hash);
@@ -147,7 +156,7 @@ export class TopicTable {
   }
 
   #commit(changed: TopicConfig[]): void {
-    this.#version = nextDataVersion(this.#version, this.#clock.nowMs());
+    bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
     this.#save();
     for (const listener of this.#listeners) listener(changed);
   }

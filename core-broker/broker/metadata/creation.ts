@@ -1,0 +1,78 @@
+// Topics and groups that come into being by use: auto-created topics, %RETRY% and %DLQ% topics, groups
+// at their first request. Nothing is created where appends belong to a link: the next sync would
+// remove it, and a standby must stay a copy. Source: TopicConfigManager and SubscriptionGroupManager.
+import {
+  dlqTopic,
+  groupProblem,
+  newSubscriptionGroup,
+  newTopicConfig,
+  Perm,
+  retryTopic,
+  type SubscriptionGroupConfig,
+  type TopicConfig,
+} from '../../protocol/index.ts';
+import type { AdmissionSlot } from '../admission.ts';
+import type { BrokerConfig } from '../config/index.ts';
+import type { MetadataTables } from './tables.ts';
+import type { Topic } from './topic-table.ts';
+
+export interface TopicWish {
+  topic: string;
+  /** Topic whose settings are inherited, normally TBW102. */
+  defaultTopic: string;
+  queueNums: number;
+}
+
+export class Creation {
+  readonly #config: BrokerConfig;
+  readonly #tables: MetadataTables;
+  readonly #admission: AdmissionSlot;
+
+  constructor(config: BrokerConfig, tables: MetadataTables, admission: AdmissionSlot) {
+    this.#config = config;
+    this.#tables = tables;
+    this.#admission = admission;
+  }
+
+  /** Creates a topic by the rules of TBW102, or undefined when that is not allowed. */
+  fromDefault(wish: TopicWish): Topic | undefined {
+    if (!this.#config.autoCreateTopicEnable || !this.#admission.current.mayCreate) return undefined;
+    const pattern = this.#tables.topics.find(wish.defaultTopic)?.config;
+    if (pattern === undefined || (pattern.perm & Perm.INHERIT) === 0) return undefined;
+    const queues = Math.max(Math.min(wish.queueNums, pattern.writeQueueNums), 0);
+    const made = newTopicConfig(wish.topic, queues, pattern.perm & ~Perm.INHERIT);
+    made.topicSysFlag = pattern.topicSysFlag;
+    return this.#put(made);
+  }
+
+  /** The retry topic of a group, created when missing. */
+  retryTopic(group: string, queues: number): Topic | undefined {
+    const name = retryTopic(group);
+    const present = this.#tables.topics.find(name);
+    if (present || !this.#admission.current.mayCreate) return present;
+    return this.#put(newTopicConfig(name, queues, Perm.READ | Perm.WRITE));
+  }
+
+  /** The dead letter topic of a group, created when missing. */
+  dlqTopic(group: string): Topic | undefined {
+    const name = dlqTopic(group);
+    const present = this.#tables.topics.find(name);
+    if (present || !this.#admission.current.mayCreate) return present;
+    return this.#put(newTopicConfig(name, 1, Perm.READ | Perm.WRITE));
+  }
+
+  /** The group, created when allowed; at a standby a default one that is not stored. */
+  group(name: string): SubscriptionGroupConfig | undefined {
+    const present = this.#tables.groups.find(name);
+    if (present || !this.#config.autoCreateSubscriptionGroup) return present;
+    if (groupProblem(name) !== undefined) return undefined;
+    const made = newSubscriptionGroup(name);
+    if (this.#admission.current.mayCreate) this.#tables.groups.put(made);
+    return made;
+  }
+
+  #put(config: TopicConfig): Topic | undefined {
+    this.#tables.topics.put(config);
+    return this.#tables.topics.find(config.topicName);
+  }
+}

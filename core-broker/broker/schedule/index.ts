@@ -1,0 +1,3 @@
+// Door of delayed delivery.
+export * from './delay-levels.ts';
+export * from './schedule-service.ts';

@@ -1,0 +1,3 @@
+// Door of the send path.
+export * from './message-writer.ts';
+export * from './withheld-replies.ts';

@@ -1,0 +1,76 @@
+// Appends messages that do not come straight from a send frame: send-backs, delayed deliveries, sends
+// that had to be rewritten. One reused record; the result is valid until the next append.
+// Every append passes the epoch guard in the store: a fenced broker cannot write by any of these paths.
+import type { AppendResult, MessageStore, RecordSource, TopicHandle } from '../../store/index.ts';
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** One message as values; what is left out is 0. */
+export interface MessageDraft {
+  topic: TopicHandle;
+  queueId: number;
+  body: Buffer;
+  properties: string;
+  bornTimestampMs: number;
+  bornHost: Buffer;
+  flag: number;
+  sysFlag: number;
+  reconsumeTimes: number;
+}
+
+/** An empty record for reuse. */
+export const emptyRecord = (topic: TopicHandle): RecordSource => ({
+  topic,
+  queueId: 0,
+  flag: 0,
+  sysFlag: 0,
+  bornTimestampMs: 0,
+  bornHost: NO_BYTES,
+  reconsumeTimes: 0,
+  preparedTransactionOffset: 0,
+  body: NO_BYTES,
+  bodyStart: 0,
+  bodyLength: 0,
+  properties: NO_BYTES,
+  propertiesStart: 0,
+  propertiesLength: 0,
+});
+
+export class MessageWriter {
+  readonly #store: MessageStore;
+  #record: RecordSource | undefined;
+
+  constructor(store: MessageStore) {
+    this.#store = store;
+  }
+
+  /**
+   * Appends one message. Durable only after store.durable(end).
+   * @throws DrError as store.append
+   */
+  append(draft: MessageDraft): AppendResult {
+    const record = this.#record ?? emptyRecord(draft.topic);
+    this.#record = record;
+    const properties = Buffer.from(draft.properties);
+    record.topic = draft.topic;
+    record.queueId = draft.queueId;
+    record.flag = draft.flag;
+    record.sysFlag = draft.sysFlag;
+    record.bornTimestampMs = draft.bornTimestampMs;
+    record.bornHost = draft.bornHost;
+    record.reconsumeTimes = draft.reconsumeTimes;
+    record.body = draft.body;
+    record.bodyStart = 0;
+    record.bodyLength = draft.body.length;
+    record.properties = properties;
+    record.propertiesStart = 0;
+    record.propertiesLength = properties.length;
+    return this.#store.append(record);
+  }
+
+  /** As append; resolves when the message may be acknowledged. */
+  async appendDurably(draft: MessageDraft): Promise<void> {
+    const result = this.append(draft);
+    await this.#store.durable(result.physicalOffset + result.sizeBytes);
+  }
+}
