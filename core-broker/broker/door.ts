@@ -55,6 +55,8 @@ export interface Broker extends Service {
   readonly haAddress: string;
   /** Undefined without a dr section. */
   status(): DrStatus | undefined;
+  /** Why this broker is not healthy in its role, one sentence each (base DR: drHealth); empty = green. */
+  health(): { reasons: string[] };
   /** Wires the link; before start(). */
   useLink(link: LinkControl): void;
 }
