@@ -5,6 +5,7 @@ export * from './command.ts';
 export * from './constants.ts';
 export * from './dr-auth.ts';
 export * from './dr-control.ts';
+export * from './dr-flip.ts';
 export * from './message/index.ts';
 export * from './names.ts';
 export * from './wire/index.ts';

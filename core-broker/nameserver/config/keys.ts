@@ -10,7 +10,10 @@ export const NAMESERVER_KEYS = {
   bindAddress: textSetting('0.0.0.0', 'local address to listen on'),
   kvConfigPath: textSetting('', 'file of the key-value configuration; default <home>/namesrv'),
   configStorePath: textSetting('', 'file that updateNamesrvConfig writes; default the -c file'),
-  configBlackList: textSetting('', 'keys, divided by ;, that updateNamesrvConfig must not change'),
+  configBlackList: textSetting(
+    'configBlackList;configStorePath;kvConfigPath',
+    'keys, divided by ;, that updateNamesrvConfig must not change',
+  ),
   scanNotActiveBrokerInterval: intSetting(
     5000,
     'time between two searches for silent brokers, ms',
