@@ -1,5 +1,6 @@
 // Door of client (L3): peer calls, signed control, routes, producer, consumers, admin, probe.
 export * from './admin-client.ts';
+export * from './broker-admin.ts';
 export type { PullAnswer } from './consumer/pull.ts';
 export * from './consumer/pull-consumer.ts';
 export * from './consumer/push-consumer.ts';
