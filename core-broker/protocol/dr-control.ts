@@ -3,6 +3,11 @@
 // HMAC-SHA256(drSecret, code "\n" opId "\n" nonce "\n" sentAtMs "\n" body) in hex; see dr-auth.ts.
 // A receiver refuses a wrong mac, a nonce seen before and a clock more than 5 minutes off (code 16).
 // Bodies are the interfaces below. Answers: code 0 with a JSON body, or an error code with a remark.
+// Undoing is decided at the receiver. UNFENCE, UNSEAL and LINK_RESUME succeed also when nothing of their
+// opId is set, and retire the opId there: FENCE, SEAL, LINK_HALT and PROMOTE of a retired opId are
+// refused (34002), because requests of a dead controller may still be on their way. PROMOTE, forced or
+// not, is refused (34002) unless the link is halted by the same opId; LINK_RESUME is refused (34002)
+// once that opId was promoted. So LINK_RESUME and PROMOTE of one opId exclude each other.
 // DR_FENCED (34000) answers mean "your epoch is old": the body is a DrStatus.
 
 /** Private request codes. Receivers: B broker, S broker in a daemon that runs a link, N name server, G gateway. */
