@@ -2,3 +2,4 @@
 // store and the sections of dr.yaml that belong to it.
 export * from './config.ts';
 export * from './control-store/index.ts';
+export * from './gateway/index.ts';

@@ -17,21 +17,19 @@ import {
 import { GLOBAL_KEYS, INERT_KEYS, NAMESERVER_KEYS, type NameserverSettings } from './keys.ts';
 
 export interface NameserverConfig {
-  kind: 'regional';
   /** Live values: code 318 changes them. */
   settings: NameserverSettings;
   /** Known keys without effect, shown by code 319. */
   ignored: Map<string, string>;
   /** Complaints for the operator at start. */
   warnings: string[];
+  /** Set for a global name server. */
+  global: GlobalConfig | undefined;
 }
 
-export interface GlobalNameserverConfig {
-  kind: 'global';
-  listenPort: number;
-  bindAddress: string;
-  /** True: both regions write and routes are merged. */
-  isDual: boolean;
+export interface GlobalConfig {
+  /** dual: both regions write and routes are merged. */
+  mode: 'global' | 'dual';
   /** Region -> regional name servers `host:port`, in order of preference. */
   regions: Map<string, string[]>;
   initialRegion: string;
@@ -40,7 +38,6 @@ export interface GlobalNameserverConfig {
   gateways: Map<string, string>;
   secret: Secret;
   pollIntervalMs: number;
-  warnings: string[];
 }
 
 const TABLE = { ...NAMESERVER_KEYS, ...GLOBAL_KEYS };
@@ -49,14 +46,16 @@ const TABLE = { ...NAMESERVER_KEYS, ...GLOBAL_KEYS };
  * Loads the configuration of a name server of either kind.
  * @throws DrError CONFIG with file, line, key and what is allowed
  */
-export function loadNameserverConfig(file: string): NameserverConfig | GlobalNameserverConfig {
+export function loadNameserverConfig(file: string): NameserverConfig {
   const properties = readPropertiesFile(file);
   const { values, warnings, ignored } = readSettings(properties, TABLE, INERT_KEYS);
-  if (values.drMode !== '') return globalConfig(properties, values, warnings);
+  const settings = withPaths(pick(values), file);
+  if (values.drMode !== '') {
+    return { settings, ignored, warnings, global: globalConfig(properties, values) };
+  }
   const stray = Object.keys(GLOBAL_KEYS).find((key) => properties.entries.has(key));
   if (stray !== undefined) throw keyError(properties, stray, 'needs drMode=global or drMode=dual');
-  const settings = withPaths(pick(values), file);
-  return { kind: 'regional', settings, ignored, warnings };
+  return { settings, ignored, warnings, global: undefined };
 }
 
 /** A regional configuration without a file: defaults plus `changes`. */
@@ -64,7 +63,7 @@ export function regionalConfig(
   changes: Partial<NameserverSettings> & { configStorePath: string; kvConfigPath: string },
 ): NameserverConfig {
   const settings = { ...initialSettings(NAMESERVER_KEYS), ...changes };
-  return { kind: 'regional', settings, ignored: new Map(), warnings: [] };
+  return { settings, ignored: new Map(), warnings: [], global: undefined };
 }
 
 function pick(values: NameserverSettings): NameserverSettings {
@@ -89,16 +88,13 @@ function keyError(file: PropertiesFile, key: string, problem: string) {
 
 type AllSettings = ReturnType<typeof initialSettings<typeof TABLE>>;
 
-function globalConfig(
-  file: PropertiesFile,
-  values: AllSettings,
-  warnings: string[],
-): GlobalNameserverConfig {
-  if (values.drMode !== 'global' && values.drMode !== 'dual') {
-    throw keyError(file, 'drMode', `'${values.drMode}' is not global or dual`);
+function globalConfig(file: PropertiesFile, values: AllSettings): GlobalConfig {
+  const mode = values.drMode;
+  if (mode !== 'global' && mode !== 'dual') {
+    throw keyError(file, 'drMode', `'${mode}' is not global or dual`);
   }
   for (const key of ['drRegions', 'drActiveRegion', 'drStatePath', 'drSecretFile'] as const) {
-    if (values[key] === '') throw keyError(file, key, `must be given with drMode=${values.drMode}`);
+    if (values[key] === '') throw keyError(file, key, `must be given with drMode=${mode}`);
   }
   const regions = readRegions(file, values.drRegions);
   if (!regions.has(values.drActiveRegion)) {
@@ -106,17 +102,13 @@ function globalConfig(
     throw keyError(file, 'drActiveRegion', `'${values.drActiveRegion}' is not one of ${allowed}`);
   }
   return {
-    kind: 'global',
-    listenPort: values.listenPort,
-    bindAddress: values.bindAddress,
-    isDual: values.drMode === 'dual',
+    mode,
     regions,
     initialRegion: values.drActiveRegion,
     statePath: path.resolve(path.dirname(file.path), values.drStatePath),
     gateways: readGateways(file, values.drGateways),
     secret: readSecret(file, values.drSecretFile),
     pollIntervalMs: values.drPollIntervalMs,
-    warnings,
   };
 }
 
