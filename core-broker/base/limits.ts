@@ -3,6 +3,8 @@
 export const LIMITS = {
   /** Largest frame accepted, length word included (Apache: frameMaxLength). */
   frameBytesMax: 16 * 1024 * 1024,
+  /** Bytes of frames that have begun but not ended, over all connections of one server. */
+  partialFrameBytesMax: 256 * 1024 * 1024,
   /** Input of a connection is paused above this many unanswered bytes of its requests. */
   connectionInflightBytesMax: 32 * 1024 * 1024,
   /** A connection whose unsent output passes this is closed: the client never reads. */

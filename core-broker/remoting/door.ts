@@ -8,7 +8,7 @@ import type { RemotingCommand, RequestInit, ResponseInit } from '../protocol/ind
 export interface FrameListener {
   onFrame(connection: ServerConnection, chunk: Buffer, start: number, end: number): void;
   onOpen?(connection: ServerConnection): void;
-  /** Called exactly once per connection, whatever closed it. */
+  /** Called exactly once per connection, whatever closed it; detach() counts as closing. */
   onClose?(connection: ServerConnection): void;
   /** After all frames of one read were delivered: the moment to flush work batched over frames. */
   onBatchEnd?(connection: ServerConnection): void;
@@ -19,6 +19,8 @@ export interface ServerConnection {
   readonly id: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** Port of ours that the peer came in by: the VIP port serves fewer codes. */
+  readonly localPort: number;
   /** Peer address in record form: 4 (or 16) address bytes and int32 port. */
   readonly bornHost: Buffer;
   readonly isOpen: boolean;
@@ -38,10 +40,13 @@ export interface ServerConnection {
   request(init: RequestInit, timeoutMs: number): Promise<RemotingCommand>;
   /** Server -> client oneway (codes 39, 40, 220). */
   notify(init: RequestInit): void;
-  /** Stops reading until resume(): back-pressure. */
+  /** Stops reading until resume(): back-pressure. Frames of the current read are still delivered. */
   pause(): void;
   resume(): void;
-  /** Hands the raw duplex stream over (relay, gateway); the server forgets the connection. */
+  /**
+   * Hands the raw duplex stream over (relay, gateway), paused, with every unread byte put back; inside
+   * onFrame that is what follows the current frame. The server forgets the connection.
+   */
   detach(): import('node:net').Socket;
   close(): void;
 }

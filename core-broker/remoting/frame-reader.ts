@@ -1,0 +1,137 @@
+// Cuts a byte stream into remoting frames. Whole frames are delivered in place, as positions in the
+// chunk that was read; only a frame that straddles two reads is copied, into one buffer that grows with
+// the bytes that really came, never with what a length word claims.
+// Invariants: a length outside [8, limit] throws at once; after stop() nothing is delivered any more.
+import { DrError } from '../base/index.ts';
+
+export type FrameSink = (chunk: Buffer, start: number, end: number) => void;
+
+/** Bytes of unfinished frames, shared by all connections of a server. */
+export interface PartialBudget {
+  usedBytes: number;
+  readonly maxBytes: number;
+}
+
+const EMPTY = Buffer.alloc(0);
+const LENGTH_BYTES = 4;
+const FRAME_BYTES_MIN = 8;
+/** A larger straddle buffer is given back after its frame. */
+const KEEP_BYTES_MAX = 16 * 1024;
+
+export class FrameReader {
+  readonly #sink: FrameSink;
+  readonly #frameBytesMax: number;
+  readonly #budget: PartialBudget;
+  #partial: Buffer = EMPTY;
+  #partialLength = 0;
+  #chunk: Buffer = EMPTY;
+  #at = 0;
+  #end = 0;
+  #isStopped = false;
+
+  constructor(sink: FrameSink, frameBytesMax: number, budget: PartialBudget) {
+    this.#sink = sink;
+    this.#frameBytesMax = frameBytesMax;
+    this.#budget = budget;
+  }
+
+  /** Bytes of a frame that has begun but not ended. */
+  get partialBytes(): number {
+    return this.#partialLength;
+  }
+
+  /**
+   * Takes bytes [0, end) of `chunk` and delivers every frame they complete. The chunk may be reused
+   * by the caller afterwards.
+   * @throws DrError PROTOCOL when a length is impossible, BUSY when too many unfinished bytes are held
+   */
+  push(chunk: Buffer, end: number = chunk.length): void {
+    this.#chunk = chunk;
+    this.#at = 0;
+    this.#end = end;
+    if (this.#partialLength === 0 || this.#completePartial()) this.#deliverWhole();
+    if (!this.#isStopped) this.#keep(this.#end);
+    // Invariant: no reference to a caller's chunk outlives push().
+    this.#chunk = EMPTY;
+    this.#at = 0;
+    this.#end = 0;
+  }
+
+  #deliverWhole(): void {
+    const chunk = this.#chunk;
+    while (!this.#isStopped && this.#end - this.#at >= LENGTH_BYTES) {
+      const start = this.#at;
+      const size = this.#checkedSize(chunk, start);
+      if (this.#end - start < size) return;
+      // Order: step over the frame before the call, which may stop this reader and take the rest.
+      this.#at = start + size;
+      this.#sink(chunk, start, start + size);
+    }
+  }
+
+  /** No more deliveries. @returns a copy of every byte not delivered yet */
+  stop(): Buffer {
+    this.#isStopped = true;
+    const partial = this.#partial.subarray(0, this.#partialLength);
+    const rest = Buffer.concat([partial, this.#chunk.subarray(this.#at, this.#end)]);
+    this.#at = this.#end;
+    this.#dropPartial();
+    return rest;
+  }
+
+  #checkedSize(bytes: Buffer, at: number): number {
+    const size = bytes.readInt32BE(at) + LENGTH_BYTES;
+    if (size < FRAME_BYTES_MIN || size > this.#frameBytesMax) {
+      throw new DrError('PROTOCOL', 'a frame has an impossible length', { context: { size } });
+    }
+    return size;
+  }
+
+  /** Feeds the straddling frame. @returns false when it still is not whole */
+  #completePartial(): boolean {
+    if (this.#partialLength < LENGTH_BYTES) {
+      this.#keep(Math.min(this.#end, this.#at + LENGTH_BYTES - this.#partialLength));
+      if (this.#partialLength < LENGTH_BYTES) return false;
+    }
+    const size = this.#checkedSize(this.#partial, 0);
+    this.#keep(Math.min(this.#end, this.#at + size - this.#partialLength));
+    if (this.#partialLength < size) return false;
+    const frame = this.#partial;
+    this.#setLength(0);
+    if (frame.length > KEEP_BYTES_MAX) this.#partial = EMPTY;
+    this.#sink(frame, 0, size);
+    return true;
+  }
+
+  /** Moves bytes up to `end` of the chunk behind the partial frame. */
+  #keep(end: number): void {
+    const count = end - this.#at;
+    if (count <= 0) return;
+    const length = this.#partialLength + count;
+    if (length > this.#partial.length) this.#grow(length);
+    this.#chunk.copy(this.#partial, this.#partialLength, this.#at, end);
+    this.#at = end;
+    this.#setLength(length);
+  }
+
+  #grow(needed: number): void {
+    const doubled = Math.max(1024, needed, Math.min(this.#partial.length * 2, this.#frameBytesMax));
+    const larger = Buffer.allocUnsafeSlow(doubled);
+    this.#partial.copy(larger, 0, 0, this.#partialLength);
+    this.#partial = larger;
+  }
+
+  #setLength(length: number): void {
+    this.#budget.usedBytes += length - this.#partialLength;
+    this.#partialLength = length;
+    if (this.#budget.usedBytes > this.#budget.maxBytes) {
+      throw new DrError('BUSY', 'too many bytes of unfinished frames are held');
+    }
+  }
+
+  #dropPartial(): void {
+    this.#budget.usedBytes -= this.#partialLength;
+    this.#partialLength = 0;
+    this.#partial = EMPTY;
+  }
+}
