@@ -1,3 +1,4 @@
 // Door of the send path.
+export * from './delay-rewrite.ts';
 export * from './message-writer.ts';
 export * from './withheld-replies.ts';

@@ -1,7 +1,7 @@
 // Reads header fields of decoded requests. A missing mandatory field is answered with code 1 and the
 // name of the field, as Apache's slow decoder does.
-import { type RemotingCommand, ResponseCode } from '../../protocol/index.ts';
-import { refuse } from '../response-codes.ts';
+import { type RemotingCommand, ResponseCode } from '../protocol/index.ts';
+import { refuse } from './response-codes.ts';
 
 /** A mandatory text field. */
 export function textField(request: RemotingCommand, name: string): string {

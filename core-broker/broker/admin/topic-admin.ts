@@ -1,0 +1,161 @@
+// Topics: create, delete, list, statistics, who consumes them.
+// Source: AdminBrokerProcessor, behaviour only.
+import {
+  type MessageQueue,
+  messageQueueKey,
+  newDataVersion,
+  newTopicConfig,
+  parseJsonObject,
+  type RemotingCommand,
+  RequestCode,
+  ResponseCode,
+  type ResponseInit,
+  readTopicConfig,
+  type TopicConfig,
+  topicProblem,
+} from '../../protocol/index.ts';
+import { flagField, numberField, textField } from '../fields.ts';
+import { type HandlerContext, requireOwnMetadata } from '../handler-context.ts';
+import { isBrokerTopic, type Topic } from '../metadata/index.ts';
+import { OK, okJson, refuse } from '../response-codes.ts';
+
+const QUEUES_MAX = 65_535;
+
+export function addTopicHandlers(context: HandlerContext): void {
+  const { requests, tables } = context.parts;
+  requests.on(RequestCode.UPDATE_AND_CREATE_TOPIC, (request) => updateTopic(context, request));
+  requests.on(RequestCode.UPDATE_AND_CREATE_TOPIC_LIST, (request) =>
+    updateTopics(context, request),
+  );
+  requests.on(RequestCode.DELETE_TOPIC_IN_BROKER, (request) => deleteTopic(context, request));
+  requests.on(RequestCode.GET_ALL_TOPIC_CONFIG, () =>
+    okJson({
+      ...tables.topics.content(),
+      mappingDataVersion: newDataVersion(0),
+      topicQueueMappingDetailMap: {},
+      topicQueueMappingInfoMap: {},
+    }),
+  );
+  requests.on(RequestCode.GET_TOPIC_CONFIG, (request) => {
+    const { config } = existingTopic(context, textField(request, 'topic'));
+    return okJson(config);
+  });
+  requests.on(RequestCode.GET_TOPIC_STATS_INFO, (request) => topicStats(context, request));
+  requests.on(RequestCode.QUERY_TOPIC_CONSUME_BY_WHO, (request) => {
+    const topic = textField(request, 'topic');
+    const online = context.consumers.groupsOf(topic);
+    return okJson({ groupList: [...new Set([...online, ...tables.offsets.groupsOf(topic)])] });
+  });
+  requests.on(RequestCode.QUERY_TOPICS_BY_CONSUMER, (request) =>
+    okJson({
+      brokerAddr: context.parts.advertised(),
+      topicList: tables.offsets.topicsOf(textField(request, 'group')),
+    }),
+  );
+  requests.on(RequestCode.GET_SYSTEM_TOPIC_LIST_FROM_BROKER, () => {
+    const names = tables.topics.all().map((topic) => topic.topicName);
+    return okJson({ topicList: names.filter((name) => isBrokerTopic(name, context.parts.config)) });
+  });
+}
+
+/** The topic, or code 17. */
+export function existingTopic(context: HandlerContext, name: string): Topic {
+  const topic = context.parts.tables.topics.find(name);
+  if (topic) return topic;
+  return refuse(ResponseCode.TOPIC_NOT_EXIST, `No topic in this broker. topic: ${name}`);
+}
+
+/** A queue of this broker as a key of Apache's JSON maps. */
+export function queueName(context: HandlerContext, topic: string, queueId: number): string {
+  const queue: MessageQueue = { brokerName: context.parts.config.brokerName, queueId, topic };
+  return messageQueueKey(queue);
+}
+
+function updateTopic(context: HandlerContext, request: RemotingCommand): ResponseInit {
+  requireOwnMetadata(context);
+  const name = textField(request, 'topic');
+  const known = context.parts.tables.topics.find(name)?.config;
+  const config: TopicConfig = {
+    ...newTopicConfig(name, 0, numberField(request, 'perm')),
+    attributes: changedAttributes(known?.attributes ?? {}, request.ext['attributes']),
+    order: flagField(request, 'order'),
+    readQueueNums: numberField(request, 'readQueueNums'),
+    topicFilterType: request.ext['topicFilterType'] ?? 'SINGLE_TAG',
+    topicSysFlag: numberField(request, 'topicSysFlag', 0),
+    writeQueueNums: numberField(request, 'writeQueueNums'),
+  };
+  checkTopic(context, config);
+  context.parts.tables.topics.put(config);
+  return OK;
+}
+
+function updateTopics(context: HandlerContext, request: RemotingCommand): ResponseInit {
+  requireOwnMetadata(context);
+  const list = parseJsonObject(request.body)['topicConfigList'];
+  const configs = (Array.isArray(list) ? list : []).map((value) => readTopicConfig(value));
+  for (const config of configs) checkTopic(context, config);
+  context.parts.tables.topics.put(...configs);
+  return OK;
+}
+
+function checkTopic(context: HandlerContext, topic: TopicConfig): void {
+  const problem = topicProblem(topic.topicName);
+  if (problem) refuse(ResponseCode.INVALID_PARAMETER, problem);
+  const { config } = context.parts;
+  if (config.validateSystemTopicWhenUpdateTopic && isBrokerTopic(topic.topicName, config)) {
+    refuse(
+      ResponseCode.INVALID_PARAMETER,
+      `The topic[${topic.topicName}] is conflict with system topic.`,
+    );
+  }
+  const counts = [topic.readQueueNums, topic.writeQueueNums];
+  if (counts.some((count) => count < 0 || count > QUEUES_MAX)) {
+    refuse(ResponseCode.INVALID_PARAMETER, `queue numbers go from 0 to ${QUEUES_MAX}`);
+  }
+}
+
+/** `+key=value` sets, `-key` removes. */
+function changedAttributes(
+  present: Record<string, string>,
+  text: string | undefined,
+): Record<string, string> {
+  const attributes = { ...present };
+  for (const part of (text ?? '').split(',')) {
+    const [name = '', value = ''] = part.trim().slice(1).split('=');
+    if (part.trim().startsWith('+')) attributes[name] = value;
+    if (part.trim().startsWith('-')) delete attributes[name];
+  }
+  return attributes;
+}
+
+/** Deleting what is not there is a success, as in Apache. */
+function deleteTopic(context: HandlerContext, request: RemotingCommand): ResponseInit {
+  requireOwnMetadata(context);
+  const name = textField(request, 'topic');
+  const { tables, config } = context.parts;
+  if (isBrokerTopic(name, config)) {
+    refuse(ResponseCode.INVALID_PARAMETER, `The topic[${name}] is conflict with system topic.`);
+  }
+  tables.topics.remove(name);
+  tables.offsets.removeTopic(name);
+  return OK;
+}
+
+function topicStats(context: HandlerContext, request: RemotingCommand): ResponseInit {
+  const name = textField(request, 'topic');
+  const { config } = existingTopic(context, name);
+  const { store } = context.parts;
+  const offsetTable: Record<string, object> = {};
+  for (let id = 0; id < Math.max(config.readQueueNums, config.writeQueueNums); id++) {
+    const queue = { topic: name, queueId: id };
+    const bounds = store.bounds(queue);
+    const hasMessages = bounds !== undefined && bounds.max > bounds.min;
+    offsetTable[queueName(context, name, id)] = {
+      lastUpdateTimestamp: hasMessages ? store.storeTimeOf(queue, bounds.max - 1) : 0,
+      maxOffset: bounds?.max ?? 0,
+      minOffset: bounds?.min ?? 0,
+    };
+  }
+  const topicPutTps = context.stats.perSecond('TOPIC_PUT_NUMS', name);
+  return okJson({ offsetTable, topicPutTps });
+}

@@ -1,0 +1,30 @@
+// What the request handlers share. Each handler file exports one function that puts its handlers into
+// the request table; none keeps state of its own.
+import { ResponseCode } from '../protocol/index.ts';
+import type { ConsumerTable, ProducerTable, QueueLocks } from './clients/index.ts';
+import type { Creation } from './metadata/index.ts';
+import type { BrokerParts } from './parts.ts';
+import { refuse } from './response-codes.ts';
+import type { MessageWriter } from './send/index.ts';
+import type { BrokerStats } from './stats/index.ts';
+
+export interface HandlerContext {
+  parts: BrokerParts;
+  consumers: ConsumerTable;
+  producers: ProducerTable;
+  locks: QueueLocks;
+  creation: Creation;
+  writer: MessageWriter;
+  stats: BrokerStats;
+  /** Delay of each level, ms; index 0 is level 1. */
+  levelsMs: readonly number[];
+}
+
+/** Metadata of a standby belongs to the active side: changes here would be undone by the next sync. */
+export function requireOwnMetadata(context: HandlerContext): void {
+  const admission = context.parts.admission.current;
+  if (admission.mayCreate) return;
+  const remark =
+    admission.state === 'refused' ? admission.refusal().remark : 'this region takes no changes now';
+  refuse(ResponseCode.NO_PERMISSION, remark);
+}

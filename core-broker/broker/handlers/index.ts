@@ -1,0 +1,14 @@
+// Door of the clients' request handlers other than sends and pulls.
+import type { HandlerContext } from '../handler-context.ts';
+import { addClientHandlers } from './client-handlers.ts';
+import { addOffsetHandlers } from './offset-handlers.ts';
+import { addQueryHandlers } from './query-handlers.ts';
+import { addSendBackHandler } from './send-back.ts';
+
+/** Heartbeats, offsets, queries, send-back. */
+export function addHandlers(context: HandlerContext): void {
+  addClientHandlers(context);
+  addOffsetHandlers(context);
+  addQueryHandlers(context);
+  addSendBackHandler(context);
+}

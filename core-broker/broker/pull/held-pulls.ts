@@ -1,0 +1,119 @@
+// Long polling: pulls that found nothing wait here per topic and queue until a message arrives, their
+// time is over or someone asks for all of them. Waking costs one lookup; nothing is scanned per message.
+// Arrivals of one dispatch round wake a pull once, after the round, so that it returns a full batch.
+// Invariant: a held pull is answered exactly once. Source: PullRequestHoldService, behaviour only.
+import { type Clock, LIMITS } from '../../base/index.ts';
+import type { RemotingCommand } from '../../protocol/index.ts';
+import type { ServerConnection } from '../../remoting/index.ts';
+import type { QueueRef } from '../../store/index.ts';
+import type { PullHolder } from '../parts.ts';
+
+/** How late an expired pull may be answered. */
+const SWEEP_MS = 200;
+
+export interface HeldPull {
+  connection: ServerConnection;
+  request: RemotingCommand;
+  topic: string;
+  queueId: number;
+  /** First offset the consumer wants. */
+  offset: number;
+  tagCodes: ReadonlySet<number> | undefined;
+  /** Monotonic ms. */
+  deadlineMs: number;
+}
+
+type Queues = Map<number, HeldPull[]>;
+
+export class HeldPulls implements PullHolder {
+  readonly #clock: Clock;
+  /** Answers a pull without holding it again. */
+  readonly #answer: (pull: HeldPull) => void;
+  readonly #topics = new Map<string, Queues>();
+  #ready: HeldPull[] = [];
+  #count = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(clock: Clock, answer: (pull: HeldPull) => void) {
+    this.#clock = clock;
+    this.#answer = answer;
+  }
+
+  get held(): number {
+    return this.#count;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
+  }
+
+  /** Answers everything and holds nothing any more. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.answerAll();
+  }
+
+  /** @returns false when too many pulls wait already */
+  hold(pull: HeldPull): boolean {
+    if (this.#count >= LIMITS.heldPullsMax) return false;
+    const queues: Queues = this.#topics.get(pull.topic) ?? new Map();
+    this.#topics.set(pull.topic, queues);
+    const list = queues.get(pull.queueId);
+    if (list) list.push(pull);
+    else queues.set(pull.queueId, [pull]);
+    this.#count++;
+    return true;
+  }
+
+  /** A message became readable: called for every record of a dispatch round. */
+  onArrival(queue: QueueRef, nextOffset: number, tagsCode: number): void {
+    if (this.#count === 0) return;
+    const queues = this.#topics.get(queue.topic);
+    const list = queues?.get(queue.queueId);
+    if (queues === undefined || list === undefined) return;
+    const wakes = (pull: HeldPull): boolean =>
+      nextOffset > pull.offset && (pull.tagCodes?.has(tagsCode) ?? true);
+    this.#move(queues, queue, wakes);
+  }
+
+  answerAll(): void {
+    for (const [topic, queues] of this.#topics) {
+      for (const queueId of [...queues.keys()]) this.#move(queues, { topic, queueId }, () => true);
+    }
+    this.#run();
+  }
+
+  #sweep(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const isOver = (pull: HeldPull): boolean => pull.deadlineMs <= nowMs || !pull.connection.isOpen;
+    for (const [topic, queues] of this.#topics) {
+      for (const queueId of [...queues.keys()]) this.#move(queues, { topic, queueId }, isOver);
+    }
+  }
+
+  /** Takes the chosen pulls of one queue out; they are answered at the end of this round. */
+  #move(queues: Queues, queue: QueueRef, isChosen: (pull: HeldPull) => boolean): void {
+    const list = queues.get(queue.queueId) ?? [];
+    const rest: HeldPull[] = [];
+    for (const pull of list) {
+      if (isChosen(pull)) this.#wake(pull);
+      else rest.push(pull);
+    }
+    if (rest.length === list.length) return;
+    if (rest.length > 0) queues.set(queue.queueId, rest);
+    else queues.delete(queue.queueId);
+    if (queues.size === 0) this.#topics.delete(queue.topic);
+  }
+
+  #wake(pull: HeldPull): void {
+    this.#count--;
+    if (this.#ready.length === 0) queueMicrotask(() => this.#run());
+    this.#ready.push(pull);
+  }
+
+  #run(): void {
+    const ready = this.#ready;
+    this.#ready = [];
+    for (const pull of ready) if (pull.connection.isOpen) this.#answer(pull);
+  }
+}

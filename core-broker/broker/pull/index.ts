@@ -1,0 +1,3 @@
+// Door of the pull path.
+export * from './held-pulls.ts';
+export * from './pull-handler.ts';

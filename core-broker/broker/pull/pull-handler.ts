@@ -1,0 +1,270 @@
+// PULL_MESSAGE and LITE_PULL_MESSAGE: checks, one store read, an answer with the records as they lie in
+// the log, or a place among the held pulls. The answer's header is encoded once, the records are
+// written behind it without a copy of ours. Source: PullMessageProcessor, behaviour only.
+import {
+  encodeResponse,
+  isTagExpression,
+  Perm,
+  PullSysFlag,
+  type RemotingCommand,
+  ResponseCode,
+  type ResponseInit,
+  type SubscriptionData,
+  type SubscriptionGroupConfig,
+  tagSubscription,
+} from '../../protocol/index.ts';
+import type { ServerConnection } from '../../remoting/index.ts';
+import type { PullResult, PullStatus } from '../../store/index.ts';
+import type { ConsumerTable } from '../clients/index.ts';
+import { numberField, textField } from '../fields.ts';
+import type { Creation, OffsetKey, Topic } from '../metadata/index.ts';
+import type { BrokerParts } from '../parts.ts';
+import { refusalOf, refuse } from '../response-codes.ts';
+import type { BrokerStats } from '../stats/index.ts';
+import { type HeldPull, HeldPulls } from './held-pulls.ts';
+
+/** Never longer than the clients' read time-out of 30 s. */
+const HOLD_MS_MAX = 25_000;
+
+/** Store status -> response code; where two are possible the first is for offset 0. */
+const CODES: Record<PullStatus, number> = {
+  FOUND: ResponseCode.SUCCESS,
+  NO_MATCHED_MESSAGE: ResponseCode.PULL_RETRY_IMMEDIATELY,
+  MESSAGE_WAS_REMOVING: ResponseCode.PULL_RETRY_IMMEDIATELY,
+  NO_MATCHED_LOGIC_QUEUE: ResponseCode.PULL_OFFSET_MOVED,
+  NO_MESSAGE_IN_QUEUE: ResponseCode.PULL_OFFSET_MOVED,
+  OFFSET_OVERFLOW_ONE: ResponseCode.PULL_NOT_FOUND,
+  OFFSET_OVERFLOW_BADLY: ResponseCode.PULL_OFFSET_MOVED,
+  OFFSET_TOO_SMALL: ResponseCode.PULL_OFFSET_MOVED,
+  OFFSET_FOUND_NULL: ResponseCode.PULL_NOT_FOUND,
+};
+
+export interface PullContext {
+  parts: Omit<BrokerParts, 'pulls' | 'schedule' | 'registration'>;
+  consumers: ConsumerTable;
+  creation: Creation;
+  stats: BrokerStats;
+}
+
+/** A checked pull. */
+interface Pull extends OffsetKey {
+  offset: number;
+  messagesMax: number;
+  sysFlag: number;
+  tagCodes: ReadonlySet<number> | undefined;
+  topicConfig: Topic['config'];
+  groupConfig: SubscriptionGroupConfig;
+}
+
+export class PullHandler {
+  readonly #context: PullContext;
+  readonly held: HeldPulls;
+
+  constructor(context: PullContext) {
+    this.#context = context;
+    this.held = new HeldPulls(context.parts.clock, (pull) => this.#answerHeld(pull));
+    context.parts.store.onArrival(this.held);
+  }
+
+  /** First pass of a pull; undefined = answered or held. */
+  handle(request: RemotingCommand, connection: ServerConnection): ResponseInit | undefined {
+    const pull = this.#check(request);
+    this.#commit(request, pull);
+    const reset = this.#context.parts.tables.offsets.takeReset(pull);
+    if (reset !== undefined) return this.#resetAnswer(pull, reset);
+    const result = this.#read(pull);
+    const isEmpty = codeOf(result, pull) === ResponseCode.PULL_NOT_FOUND;
+    if (isEmpty && this.#hold(request, connection, pull)) return undefined;
+    this.#write(request, connection, { pull, result });
+    return undefined;
+  }
+
+  /** Second and last pass: whatever comes out is the answer. */
+  #answerHeld(held: HeldPull): void {
+    const { request, connection } = held;
+    try {
+      const pull = this.#check(request);
+      this.#write(request, connection, { pull, result: this.#read(pull) });
+    } catch (reason) {
+      const refusal = refusalOf(reason, this.#context.parts.admission.current);
+      connection.respond(request.opaque, refusal);
+    }
+  }
+
+  #check(request: RemotingCommand): Pull {
+    const { parts, creation } = this.#context;
+    const topic = textField(request, 'topic');
+    const group = textField(request, 'consumerGroup');
+    const queueId = numberField(request, 'queueId');
+    if ((parts.config.brokerPermission & Perm.READ) === 0) {
+      refuse(ResponseCode.NO_PERMISSION, 'the broker pulling message is forbidden');
+    }
+    const groupConfig = creation.group(group);
+    if (!groupConfig) {
+      return refuse(
+        ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
+        `subscription group [${group}] does not exist`,
+      );
+    }
+    if (!groupConfig.consumeEnable) {
+      refuse(ResponseCode.NO_PERMISSION, `subscription group no permission, ${group}`);
+    }
+    const topicConfig = parts.tables.topics.find(topic)?.config;
+    if (!topicConfig) {
+      return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist, apply first please!`);
+    }
+    if ((topicConfig.perm & Perm.READ) === 0) {
+      refuse(ResponseCode.NO_PERMISSION, `the topic[${topic}] pulling message is forbidden`);
+    }
+    if (queueId < 0 || queueId >= topicConfig.readQueueNums) {
+      refuse(
+        ResponseCode.INVALID_PARAMETER,
+        `queueId[${queueId}] is illegal, topic:[${topic}] readQueueNums:` +
+          `[${topicConfig.readQueueNums}]`,
+      );
+    }
+    const subscription = this.#subscription(request, groupConfig, topic);
+    return {
+      topic,
+      group,
+      queueId,
+      offset: numberField(request, 'queueOffset'),
+      messagesMax: Math.max(numberField(request, 'maxMsgNums'), 1),
+      sysFlag: numberField(request, 'sysFlag'),
+      tagCodes: codesOf(subscription),
+      topicConfig,
+      groupConfig,
+    };
+  }
+
+  /** From the request when it carries one, else what the group's heartbeats said. */
+  #subscription(
+    request: RemotingCommand,
+    group: SubscriptionGroupConfig,
+    topic: string,
+  ): SubscriptionData {
+    const subVersion = numberField(request, 'subVersion', 0);
+    const isInRequest = (numberField(request, 'sysFlag') & PullSysFlag.SUBSCRIPTION) !== 0;
+    if (isInRequest) {
+      refuseOtherThanTag(request.ext['expressionType']);
+      return tagSubscription(topic, request.ext['subscription'], subVersion);
+    }
+    const members = this.#context.consumers.find(group.groupName);
+    const remark = `the consumer's group info not exist, group: ${group.groupName}`;
+    if (!members) return refuse(ResponseCode.SUBSCRIPTION_NOT_EXIST, remark);
+    if (!group.consumeBroadcastEnable && members.messageModel === 'BROADCASTING') {
+      refuse(
+        ResponseCode.NO_PERMISSION,
+        `the consumer group[${group.groupName}] can not consume by broadcast way`,
+      );
+    }
+    const subscription = members.subscriptions.get(topic);
+    if (!subscription) {
+      return refuse(
+        ResponseCode.SUBSCRIPTION_NOT_EXIST,
+        `the consumer's subscription not exist, group: ${group.groupName}, topic: ${topic}`,
+      );
+    }
+    if (subscription.subVersion < subVersion) {
+      refuse(ResponseCode.SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest");
+    }
+    refuseOtherThanTag(subscription.expressionType);
+    return subscription;
+  }
+
+  /** Pulls carry the consumer's progress; where commits are refused it is left out silently. */
+  #commit(request: RemotingCommand, pull: Pull): void {
+    if ((pull.sysFlag & PullSysFlag.COMMIT_OFFSET) === 0) return;
+    const { admission, tables } = this.#context.parts;
+    if (admission.current.commitRefusal(pull.group) !== undefined) return;
+    tables.offsets.commit(pull, numberField(request, 'commitOffset', -1));
+  }
+
+  #read(pull: Pull): PullResult {
+    const { config, store } = this.#context.parts;
+    return store.pull(pull, pull.offset, {
+      messagesMax: Math.min(pull.messagesMax, config.maxTransferCountOnMessageInMemory),
+      bytesMax: config.maxTransferBytesOnMessageInMemory,
+      tagCodes: pull.tagCodes,
+    });
+  }
+
+  #hold(request: RemotingCommand, connection: ServerConnection, pull: Pull): boolean {
+    if ((pull.sysFlag & PullSysFlag.SUSPEND) === 0) return false;
+    const { admission, clock, config } = this.#context.parts;
+    const wantedMs = config.longPollingEnable
+      ? numberField(request, 'suspendTimeoutMillis', 0)
+      : config.shortPollingTimeMills;
+    const holdMs = Math.min(wantedMs, HOLD_MS_MAX, admission.current.holdMsMax);
+    if (holdMs <= 0) return false;
+    return this.held.hold({
+      connection,
+      request,
+      topic: pull.topic,
+      queueId: pull.queueId,
+      offset: pull.offset,
+      tagCodes: pull.tagCodes,
+      deadlineMs: clock.monotonicMs() + holdMs,
+    });
+  }
+
+  /** A reset by the operator is told to the consumer once. */
+  #resetAnswer(pull: Pull, offset: number): ResponseInit {
+    const bounds = this.#context.parts.store.bounds(pull);
+    return {
+      code: ResponseCode.PULL_OFFSET_MOVED,
+      remark: 'OFFSET_RESET',
+      ext: {
+        suggestWhichBrokerId: pull.groupConfig.brokerId,
+        nextBeginOffset: offset,
+        minOffset: bounds?.min ?? 0,
+        maxOffset: bounds?.max ?? 0,
+      },
+    };
+  }
+
+  #write(
+    request: RemotingCommand,
+    connection: ServerConnection,
+    { pull, result }: { pull: Pull; result: PullResult },
+  ): void {
+    this.#context.stats.countGet(pull.topic, pull.group, {
+      messages: result.messageCount,
+      bytes: result.sizeBytes,
+    });
+    const header = encodeResponse(request.opaque, {
+      code: codeOf(result, pull),
+      remark: result.status,
+      ext: {
+        suggestWhichBrokerId: pull.groupConfig.brokerId,
+        nextBeginOffset: result.nextBeginOffset,
+        minOffset: result.minOffset,
+        maxOffset: result.maxOffset,
+        topicSysFlag: pull.topicConfig.topicSysFlag,
+        groupSysFlag: pull.groupConfig.groupSysFlag,
+      },
+    });
+    header.writeInt32BE(header.length - 4 + result.sizeBytes, 0);
+    connection.write(header);
+    for (const chunk of result.chunks) connection.write(chunk);
+  }
+}
+
+function codeOf(result: PullResult, pull: Pull): number {
+  const isMissing =
+    result.status === 'NO_MATCHED_LOGIC_QUEUE' || result.status === 'NO_MESSAGE_IN_QUEUE';
+  if (isMissing && pull.offset === 0) return ResponseCode.PULL_NOT_FOUND;
+  return CODES[result.status];
+}
+
+function refuseOtherThanTag(expressionType: string | undefined): void {
+  if (isTagExpression(expressionType)) return;
+  refuse(
+    ResponseCode.SYSTEM_ERROR,
+    `The broker does not support consumer to filter message by ${expressionType}`,
+  );
+}
+
+/** Hash codes to keep, undefined = all. */
+const codesOf = (subscription: SubscriptionData): ReadonlySet<number> | undefined =>
+  subscription.codeSet.length === 0 ? undefined : new Set(subscription.codeSet);

@@ -1,0 +1,2 @@
+// Door of the registration with name servers.
+export * from './registration-service.ts';

@@ -1,0 +1,27 @@
+// A message with a delay level is parked in SCHEDULE_TOPIC_XXXX, queue level - 1, and remembers where
+// it belongs in REAL_TOPIC and REAL_QID. Source: HookUtils.transformDelayLevelMessage, behaviour only.
+import { formatMessageProperties, Property, Topic } from '../../protocol/index.ts';
+
+export interface Target {
+  topic: string;
+  queueId: number;
+}
+
+/**
+ * Turns a target and its properties into those of the parked record.
+ * @param level already clamped to the highest one
+ */
+export function parkForDelay(
+  target: Target,
+  properties: Map<string, string>,
+  level: number,
+): Target & { properties: string } {
+  properties.set(Property.DELAY, String(level));
+  properties.set(Property.REAL_TOPIC, target.topic);
+  properties.set(Property.REAL_QID, String(target.queueId));
+  return {
+    topic: Topic.SCHEDULE,
+    queueId: level - 1,
+    properties: formatMessageProperties(properties),
+  };
+}
