@@ -1,0 +1,71 @@
+// Undoing before the point of no return. Order: the decider gives the operation id up first
+// (LINK_RESUME; from then on its broker refuses a promotion under this id, also one still on its way),
+// the other links follow, and only then the old side opens. If the decider turns out promoted, nothing
+// was opened and the switch can only go forward.
+import { DrError } from '../../core-broker/base/index.ts';
+import { DR_CODE, type DrStatus } from '../../core-broker/protocol/index.ts';
+import type { PairView } from '../phase.ts';
+import { done, type Run, type StepOutcome } from './run.ts';
+
+/** @throws DrError REFUSED when the decider is promoted, NETWORK or TIMEOUT when a side is silent */
+export async function rollBack(run: Run): Promise<StepOutcome> {
+  const { begun } = run.tools.journal.progress();
+  const mayBePromoted = begun.has('promote') || run.operation.isRebuilt;
+  const [decider] = run.pairs;
+  if (mayBePromoted && decider) await giveUp(run, decider);
+  const wasHalted = mayBePromoted || begun.has('halt');
+  const problems = wasHalted ? await resumeLinks(run) : [];
+  problems.push(...(await openSources(run)));
+  return { ...done({ problems }), problems };
+}
+
+/** After a promotion may have been sent only the broker's own word opens the way back. */
+async function giveUp(run: Run, { brokerName }: PairView): Promise<void> {
+  const address = run.targetAddress(brokerName);
+  const status = await run.control<DrStatus>(address, DR_CODE.LINK_RESUME);
+  run.patchTarget(brokerName, status);
+  if (status.role !== 'standby' || status.epoch > run.operation.fromEpoch) {
+    throw new DrError('REFUSED', `${brokerName} is promoted at epoch ${status.epoch}`);
+  }
+}
+
+/** A link that cannot be told now is a problem to report, no reason to keep writes stopped. */
+async function resumeLinks(run: Run): Promise<string[]> {
+  return collectProblems(run, async ({ brokerName }) => {
+    const address = run.targetAddress(brokerName);
+    run.patchTarget(brokerName, await run.control<DrStatus>(address, DR_CODE.LINK_RESUME));
+  });
+}
+
+async function openSources(run: Run): Promise<string[]> {
+  const { begun } = run.tools.journal.progress();
+  const wasTouched = begun.has('fence') || begun.has('cut-off') || run.operation.isRebuilt;
+  if (!wasTouched) return [];
+  const open = async ({ brokerName }: PairView) => {
+    const address = run.sourceAddress(brokerName);
+    await run.control<DrStatus>(address, DR_CODE.UNSEAL);
+    run.patchSource(brokerName, await run.control<DrStatus>(address, DR_CODE.UNFENCE));
+  };
+  // A fence lifts by itself, and the old side of a failover is usually dead: `abort` opens it when it
+  // is found sealed later. Only a seal of a planned switch must be seen lifted.
+  const mustOpen =
+    run.operation.kind === 'planned' && (begun.has('seal') || run.operation.isRebuilt);
+  if (!mustOpen) return collectProblems(run, open);
+  await run.everyPair(open);
+  return [];
+}
+
+/** @returns one sentence per pair whose action failed */
+async function collectProblems(
+  run: Run,
+  action: (pair: PairView) => Promise<void>,
+): Promise<string[]> {
+  const problems: string[] = [];
+  const ended = await Promise.allSettled(run.pairs.map(action));
+  for (const [index, result] of ended.entries()) {
+    if (result.status === 'fulfilled') continue;
+    const name = run.pairs[index]?.brokerName;
+    problems.push(`${name}: not undone there: ${DrError.from(result.reason).message}`);
+  }
+  return problems;
+}
