@@ -38,6 +38,11 @@ export class Parking {
     return this.#count;
   }
 
+  /** True while frames of this connection wait. */
+  has(connection: ServerConnection): boolean {
+    return this.#byConnection.get(connection)?.some((entry) => !entry.isGone) ?? false;
+  }
+
   /** Takes ownership of `frame`. @returns false when the byte bound is reached */
   park(connection: ServerConnection, frame: Buffer, nowMs: number): boolean {
     if (this.#bytes + frame.length > this.#limits.bytesMax) return false;

@@ -85,12 +85,23 @@ export class StoreSink {
    */
   async exportAndTruncate(to: number): Promise<string> {
     this.#checkGate();
+    return this.#exportThenCut(to);
+  }
+
+  async #exportThenCut(to: number): Promise<string> {
     await this.#store.flush();
     const { epoch } = this.#store.guard.state;
     const file = freeName(path.join(this.#rootDir, `drTail-${epoch}-${to}`));
     await this.#exportTail(file, to);
     await this.#store.truncate(to);
     return file;
+  }
+
+  /** Forced promotion only: bytes behind the last whole record are exported and cut. */
+  async cutPartialRecord(): Promise<void> {
+    const end = this.#store.validatedEnd();
+    if (this.#store.storeBounds().maxOffset <= end) return;
+    await this.#exportThenCut(end);
   }
 
   adoptLineage(epoch: Epoch, lineage: LineageEntry[]): void {

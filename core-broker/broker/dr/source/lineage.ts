@@ -64,6 +64,8 @@ function cutTo(commonEnd: number, minOffset: number): HistoryVerdict {
  * that is still being written, undefined when the source lacks a stretch the standby has bytes of.
  */
 function endOfCommonHistory(standby: StandbyHistory, source: SourceHistory): number | undefined {
+  // A copy without history (a restored backup, a new store): the last record alone has to prove it.
+  if (standby.lineage.length === 0) return Number.POSITIVE_INFINITY;
   const length = commonLength(standby.lineage, source.lineage);
   // The lowest start counts, not the first: a second power cut can lose a whole stretch.
   const mine = lowestStart(source.lineage.slice(length));

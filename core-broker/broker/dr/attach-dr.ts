@@ -1,0 +1,59 @@
+// Adds the DR side to a broker: with options the whole of it, without them only the HA port.
+// A plain broker has no epochs: it is active from the first moment and delivers delayed messages.
+import { RequestCode } from '../../protocol/index.ts';
+import type { DrBrokerOptions } from '../door.ts';
+import { HaServer, haStatus } from '../ha/index.ts';
+import type { AttachDr, BrokerParts, DrAttachment } from '../parts.ts';
+import { DrBroker } from './dr-broker.ts';
+
+/** @throws DrError CONFIG (allow-list of the HA port) */
+export const attachDr = ((parts: BrokerParts, options: DrBrokerOptions | undefined) => {
+  const { config, store } = parts;
+  const ha = new HaServer({
+    store,
+    fileSize: config.mappedFileSizeCommitLog,
+    bindAddress: config.bindAddress,
+    port: config.haListenPort,
+    allow: options?.haAllow ?? [],
+    frameBytes: config.haTransferBatchSize,
+    heartbeatMs: config.haSendHeartbeatInterval,
+    silenceMs: config.haHousekeepingInterval,
+  });
+  parts.requests.on(RequestCode.GET_BROKER_HA_STATUS, () => haStatus(ha, store));
+  return options === undefined ? new PlainAttachment(parts, ha) : new DrBroker(parts, options, ha);
+}) satisfies AttachDr;
+
+class PlainAttachment implements DrAttachment {
+  readonly #parts: BrokerParts;
+  readonly #ha: HaServer;
+
+  constructor(parts: BrokerParts, ha: HaServer) {
+    this.#parts = parts;
+    this.#ha = ha;
+  }
+
+  get haAddress(): string {
+    return `${this.#parts.config.brokerIP2}:${this.#ha.port}`;
+  }
+
+  async start(): Promise<void> {
+    const { registration, config, schedule } = this.#parts;
+    await this.#ha.start();
+    schedule.start();
+    registration.setRole({ stateVersion: 0, permission: config.brokerPermission });
+    void registration.registerNow();
+  }
+
+  async stop(): Promise<void> {
+    this.#parts.schedule.stop();
+    await this.#ha.stop();
+  }
+
+  status(): undefined {
+    return undefined;
+  }
+
+  useLink(): void {
+    // A plain broker follows nobody; the composition root wires a link only with a dr section.
+  }
+}
