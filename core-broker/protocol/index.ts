@@ -8,4 +8,5 @@ export * from './dr-control.ts';
 export * from './dr-flip.ts';
 export * from './message/index.ts';
 export * from './names.ts';
+export * from './scan/index.ts';
 export * from './wire/index.ts';

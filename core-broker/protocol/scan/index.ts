@@ -1,0 +1,3 @@
+// Door of the hot-path scanners.
+export * from './pull-scanner.ts';
+export * from './send-scanner.ts';

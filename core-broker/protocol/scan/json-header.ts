@@ -1,0 +1,219 @@
+// Byte scanner of JSON headers as clients really write them: compact, one level of extFields, `code`
+// before extFields. Anything else (blanks, nesting, nulls, duplicate fields, escapes where none are
+// expected) answers false and the generic decoder takes the frame.
+// Invariant: true means the generic decoder gives the same values; property tests hold both together.
+import { FLAG_ONEWAY, FLAG_RESPONSE } from '../command.ts';
+import { FieldTable } from './field-table.ts';
+import { type HeaderView, noteUnknownKey, parseFlag, parseNumber } from './header-view.ts';
+import { unescapedLength, unescapeInto } from './unescape.ts';
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+
+/** Which table belongs to a request code; undefined = not a code of this scanner. */
+export type TableOf = (code: number) => FieldSet | undefined;
+
+export interface FieldSet {
+  table: FieldTable;
+  /** Field whose value may hold escapes (properties); -1 = none. */
+  escapedField: number;
+}
+
+const TOP = new FieldTable([
+  'code',
+  'language',
+  'version',
+  'opaque',
+  'flag',
+  'remark',
+  'extFields',
+]);
+const CODE = 0;
+const VERSION = 2;
+const OPAQUE = 3;
+const FLAG = 4;
+const EXT_FIELDS = 6;
+const TOP_NEEDED = (1 << CODE) | (1 << OPAQUE) | (1 << FLAG) | (1 << EXT_FIELDS);
+
+/** Position of the closing quote of the string whose first byte is at `at`, or -1; sets sawEscape. */
+let sawEscape = false;
+function stringEnd(bytes: Buffer, at: number, end: number): number {
+  sawEscape = false;
+  for (let p = at; p < end; p++) {
+    const c = bytes[p]!;
+    if (c === QUOTE) return p;
+    if (c < 0x20) return -1;
+    if (c === BACKSLASH) {
+      sawEscape = true;
+      p++;
+    }
+  }
+  return -1;
+}
+
+/** End of a bare literal (number, true, false), or -1. */
+function literalEnd(bytes: Buffer, at: number, end: number): number {
+  let p = at;
+  while (p < end) {
+    const c = bytes[p]!;
+    if (c === COMMA || c === CLOSE) break;
+    p++;
+  }
+  return isLiteral(bytes, at, p) ? p : -1;
+}
+
+function isLiteral(bytes: Buffer, start: number, end: number): boolean {
+  const length = end - start;
+  if (!Number.isNaN(parseNumber(bytes, start, length))) return true;
+  return !Number.isNaN(parseFlag(bytes, start, length));
+}
+
+/** Scans the JSON header in [start, end) into `view`. */
+export function scanJsonHeader(
+  bytes: Buffer,
+  range: { start: number; end: number },
+  view: HeaderView,
+  tableOf: TableOf,
+): boolean {
+  const { start, end } = range;
+  if (end - start < 2 || bytes[start] !== OPEN || bytes[end - 1] !== CLOSE) return false;
+  let p = start + 1;
+  let seen = 0;
+  while (p < end) {
+    if (bytes[p] !== QUOTE) return false;
+    const keyStart = p + 1;
+    const keyEnd = stringEnd(bytes, keyStart, end);
+    if (keyEnd < 0 || sawEscape || bytes[keyEnd + 1] !== COLON) return false;
+    const id = TOP.find(bytes, keyStart, keyEnd - keyStart);
+    p = keyEnd + 2;
+    if (id >= 0) {
+      if ((seen & (1 << id)) !== 0) return false;
+      seen |= 1 << id;
+    }
+    if (id === EXT_FIELDS) {
+      const fields = (seen & (1 << CODE)) === 0 ? undefined : tableOf(view.code);
+      p = fields === undefined ? -1 : scanExt(bytes, p, end, { view, fields });
+    } else {
+      p = scanTop(bytes, p, end, { view, id });
+    }
+    if (p < 0) return false;
+    if (bytes[p] === CLOSE) break;
+    if (bytes[p] !== COMMA) return false;
+    p++;
+  }
+  return p === end - 1 && (seen & TOP_NEEDED) === TOP_NEEDED;
+}
+
+/** One value of the top level. @returns position behind it, or -1 */
+function scanTop(
+  bytes: Buffer,
+  at: number,
+  end: number,
+  target: { view: HeaderView; id: number },
+): number {
+  const isNumber = target.id === CODE || (target.id >= VERSION && target.id <= FLAG);
+  if (bytes[at] === QUOTE) {
+    if (isNumber) return -1;
+    const close = stringEnd(bytes, at + 1, end);
+    // An escape inside may be malformed; only the generic decoder can tell.
+    return close < 0 || sawEscape ? -1 : close + 1;
+  }
+  const close = literalEnd(bytes, at, end);
+  if (close < 0 || !isNumber) return close;
+  const value = parseNumber(bytes, at, close - at);
+  if ((value | 0) !== value) return -1;
+  return setTop(target.view, target.id, value) ? close : -1;
+}
+
+function setTop(view: HeaderView, id: number, value: number): boolean {
+  if (id === CODE) view.code = value;
+  else if (id === VERSION) view.version = value;
+  else if (id === OPAQUE) view.opaque = value;
+  else view.isOneway = (value & FLAG_ONEWAY) !== 0;
+  return id !== FLAG || (value & FLAG_RESPONSE) === 0;
+}
+
+/** The extFields object at `at`. @returns position behind it, or -1 */
+function scanExt(
+  bytes: Buffer,
+  at: number,
+  end: number,
+  target: { view: HeaderView; fields: FieldSet },
+): number {
+  const { view, fields } = target;
+  if (bytes[at] !== OPEN) return -1;
+  let p = at + 1;
+  while (p < end) {
+    if (bytes[p] !== QUOTE) return -1;
+    const keyStart = p + 1;
+    const keyEnd = stringEnd(bytes, keyStart, end);
+    if (keyEnd < 0 || sawEscape || bytes[keyEnd + 1] !== COLON) return -1;
+    const id = fields.table.find(bytes, keyStart, keyEnd - keyStart);
+    if (id < 0) noteUnknownKey(view, bytes, keyStart, keyEnd - keyStart);
+    else if ((view.present & (1 << id)) !== 0) return -1;
+    const valueStart = keyEnd + 2;
+    p =
+      bytes[valueStart] === QUOTE
+        ? scanText(bytes, valueStart + 1, end, { view, id, escapable: id === fields.escapedField })
+        : scanBare(bytes, valueStart, end, { view, id });
+    if (p < 0) return -1;
+    if (bytes[p] === CLOSE) return p + 1;
+    if (bytes[p] !== COMMA) return -1;
+    p++;
+  }
+  return -1;
+}
+
+interface TextTarget {
+  view: HeaderView;
+  id: number;
+  escapable: boolean;
+}
+
+function scanText(bytes: Buffer, start: number, end: number, target: TextTarget): number {
+  const { view, id } = target;
+  if (target.escapable) return scanEscapable(bytes, start, end, target);
+  const close = stringEnd(bytes, start, end);
+  if (close < 0 || sawEscape) return -1;
+  if (id >= 0) {
+    view.present |= 1 << id;
+    view.quoted |= 1 << id;
+    view.starts[id] = start;
+    view.lengths[id] = close - start;
+  }
+  return close + 1;
+}
+
+/** The one value that normally holds escapes: copied and un-escaped in the same pass. */
+function scanEscapable(bytes: Buffer, start: number, end: number, target: TextTarget): number {
+  const { view, id } = target;
+  const close = unescapeInto(bytes, start, end, view.scratch);
+  if (close < 0) return -1;
+  view.present |= 1 << id;
+  view.quoted |= 1 << id;
+  view.isEscaped = true;
+  view.starts[id] = 0;
+  view.lengths[id] = unescapedLength();
+  return close + 1;
+}
+
+function scanBare(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  target: { view: HeaderView; id: number },
+): number {
+  const close = literalEnd(bytes, start, end);
+  if (close < 0) return -1;
+  const { view, id } = target;
+  if (id >= 0) {
+    view.present |= 1 << id;
+    view.starts[id] = start;
+    view.lengths[id] = close - start;
+  }
+  return close;
+}
