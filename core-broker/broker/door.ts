@@ -1,9 +1,10 @@
 // The contract of a broker process part, as the composition root (cli) sees it.
 // The DR side of a broker needs things of other folders (the link); they come in as ports.
-import type { Secret, Service } from '../base/index.ts';
+import type { CommitLogOffset, Epoch, Secret, Service } from '../base/index.ts';
 import type {
   DrStatus,
   FinalSyncResult,
+  LineageEntry,
   LinkReport,
   OpRequest,
   RegionRole,
@@ -48,8 +49,47 @@ export interface DrBrokerOptions {
   haAllow: string[];
 }
 
+/** Where the copy of a standby ends. */
+export interface SinkEnd {
+  offset: CommitLogOffset;
+  epoch: Epoch;
+  /** CRC-32 of the last whole message record before offset, 0 when there is none. */
+  lastRecordCrc: number;
+  /** -1 when there is none. */
+  lastRecordOffset: number;
+  lineage: LineageEntry[];
+}
+
+/** What a link may do to a standby's log; the same shape as the replicator's port ExactSink. */
+export interface StandbySink {
+  position(): SinkEnd;
+  append(offset: number, bytes: Buffer, epoch: Epoch): void;
+  validatedEnd(): CommitLogOffset;
+  pendingBytes(): number;
+  drained(): Promise<void>;
+  flush(): Promise<void>;
+  exportAndTruncate(to: number): Promise<string>;
+  adoptLineage(epoch: Epoch, lineage: LineageEntry[]): void;
+  readRecord(offset: number): Buffer;
+}
+
+/** Contents of codes 21, 201, 43 and 45, as a link brings them; the replicator's port MetadataSink. */
+export interface StandbyMetadataSink {
+  apply(snapshot: {
+    topics: unknown;
+    groups: unknown;
+    consumerOffsets: unknown;
+    delayOffsets: unknown;
+  }): { topics: number; groups: number; offsets: number; delayLevels: number };
+}
+
 export interface Broker extends Service {
   readonly store: MessageStore;
+  /** Root of the store's files. */
+  readonly storeRoot: string;
+  /** Where a link writes; undefined without a dr section. */
+  readonly sink: StandbySink | undefined;
+  readonly metadataSink: StandbyMetadataSink | undefined;
   /** host:port that clients use, known after start. */
   readonly address: string;
   readonly haAddress: string;

@@ -8,7 +8,7 @@ import type { ServerConnection } from '../remoting/index.ts';
 import type { MessageStore } from '../store/index.ts';
 import type { AdmissionSlot } from './admission.ts';
 import type { BrokerConfig } from './config/index.ts';
-import type { DrBrokerOptions, LinkControl } from './door.ts';
+import type { DrBrokerOptions, LinkControl, StandbyMetadataSink, StandbySink } from './door.ts';
 import type { MetadataTables } from './metadata/index.ts';
 
 /**
@@ -98,7 +98,12 @@ export interface BrokerParts {
 /** What attachDr returns. Without `options` it serves only the HA port. */
 export interface DrAttachment extends Service {
   readonly haAddress: string;
+  /** Undefined without options. */
+  readonly sink: StandbySink | undefined;
+  readonly metadataSink: StandbyMetadataSink | undefined;
   status(): DrStatus | undefined;
+  /** Why this side does not do what its role asks for; no reason = ready. */
+  drHealth(): { ready: boolean; reasons: string[] };
   useLink(link: LinkControl): void;
 }
 

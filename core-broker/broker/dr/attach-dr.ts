@@ -24,6 +24,8 @@ export const attachDr = ((parts: BrokerParts, options: DrBrokerOptions | undefin
 }) satisfies AttachDr;
 
 class PlainAttachment implements DrAttachment {
+  readonly sink = undefined;
+  readonly metadataSink = undefined;
   readonly #parts: BrokerParts;
   readonly #ha: HaServer;
 
@@ -51,6 +53,10 @@ class PlainAttachment implements DrAttachment {
 
   status(): undefined {
     return undefined;
+  }
+
+  drHealth() {
+    return { ready: true, reasons: [] };
   }
 
   useLink(): void {

@@ -10,20 +10,13 @@ import { crc32 } from 'node:zlib';
 import { type CommitLogOffset, DrError, type Epoch, fsyncFolderSync } from '../../../base/index.ts';
 import type { LineageEntry } from '../../../protocol/index.ts';
 import type { MessageStore } from '../../../store/index.ts';
+import type { SinkEnd, StandbySink } from '../../door.ts';
 import { HA_READ_BYTES } from '../../ha/index.ts';
 
 /** drained() resolves when fewer bytes than this wait for the disk. */
 const PENDING_LOW_BYTES = 4 * 1024 * 1024;
 
-export interface SinkEnd {
-  offset: CommitLogOffset;
-  epoch: Epoch;
-  lastRecordCrc: number;
-  lastRecordOffset: number;
-  lineage: LineageEntry[];
-}
-
-export class StoreSink {
+export class StoreSink implements StandbySink {
   readonly #store: MessageStore;
   readonly #rootDir: string;
   #closedBy: string | undefined;

@@ -1,3 +1,3 @@
 // Door of the sinks: what a link may write into a standby.
-export { type SinkEnd, StoreSink } from './exact-sink.ts';
+export { StoreSink } from './exact-sink.ts';
 export { TableSink } from './metadata-sink.ts';

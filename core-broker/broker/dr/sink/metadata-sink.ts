@@ -5,9 +5,10 @@
 // Source: switchover "Link" and "Consumers at the standby".
 import { DrError } from '../../../base/index.ts';
 import type { EpochGuard } from '../../../store/index.ts';
+import type { StandbyMetadataSink } from '../../door.ts';
 import type { AppliedCounts, MetadataContent, MetadataTables } from '../../metadata/index.ts';
 
-export class TableSink {
+export class TableSink implements StandbyMetadataSink {
   readonly #tables: MetadataTables;
   readonly #guard: EpochGuard;
   readonly #onApplied: () => void;
