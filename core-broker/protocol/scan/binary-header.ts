@@ -71,6 +71,5 @@ function scanEntries(
     view.starts[id] = valueStart;
     view.lengths[id] = valueLength;
   }
-  view.quoted = view.present;
   return true;
 }

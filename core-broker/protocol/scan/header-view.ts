@@ -15,8 +15,6 @@ export class HeaderView {
   bodyLength = 0;
   /** Bit n set: field n is present. */
   present = 0;
-  /** Bit n set: the value came as text, not as a bare JSON number or boolean. */
-  quoted = 0;
   /** Position of each field in the chunk; the escaped field's is in `scratch` when isEscaped. */
   readonly starts = new Int32Array(FIELDS_MAX);
   readonly lengths = new Int32Array(FIELDS_MAX);
@@ -34,7 +32,6 @@ export class HeaderView {
     this.opaque = 0;
     this.isOneway = false;
     this.present = 0;
-    this.quoted = 0;
     this.isEscaped = false;
     this.hasCredentials = false;
   }

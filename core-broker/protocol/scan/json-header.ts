@@ -55,7 +55,10 @@ function stringEnd(bytes: Buffer, at: number, end: number): number {
   return -1;
 }
 
-/** End of a bare literal (number, true, false), or -1. */
+/**
+ * End of a bare literal, or -1. Only plain integers, true and false are taken: their text is what the
+ * generic decoder turns them back into.
+ */
 function literalEnd(bytes: Buffer, at: number, end: number): number {
   let p = at;
   while (p < end) {
@@ -181,7 +184,6 @@ function scanText(bytes: Buffer, start: number, end: number, target: TextTarget)
   if (close < 0 || sawEscape) return -1;
   if (id >= 0) {
     view.present |= 1 << id;
-    view.quoted |= 1 << id;
     view.starts[id] = start;
     view.lengths[id] = close - start;
   }
@@ -194,7 +196,6 @@ function scanEscapable(bytes: Buffer, start: number, end: number, target: TextTa
   const close = unescapeInto(bytes, start, end, view.scratch);
   if (close < 0) return -1;
   view.present |= 1 << id;
-  view.quoted |= 1 << id;
   view.isEscaped = true;
   view.starts[id] = 0;
   view.lengths[id] = unescapedLength();

@@ -42,11 +42,6 @@ const FIELDS: FieldSet = {
 };
 
 const MANDATORY = 0b1_1111_1111;
-const TEXTS =
-  (1 << PullField.CONSUMER_GROUP) |
-  (1 << PullField.TOPIC) |
-  (1 << PullField.SUBSCRIPTION) |
-  (1 << PullField.EXPRESSION_TYPE);
 
 const pullFields = (code: number): FieldSet | undefined =>
   code === RequestCode.PULL_MESSAGE || code === RequestCode.LITE_PULL_MESSAGE ? FIELDS : undefined;
@@ -90,7 +85,6 @@ export function scanPullRequest(
   range.end = end;
   if (!scanFrame(chunk, range, view, pullFields)) return false;
   if ((view.present & MANDATORY) !== MANDATORY) return false;
-  if ((view.quoted & TEXTS) !== (view.present & TEXTS)) return false;
   readTexts(view);
   return readNumbers(chunk, view);
 }

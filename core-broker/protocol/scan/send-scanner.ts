@@ -50,12 +50,6 @@ const V2: FieldSet = {
 };
 
 const MANDATORY = 0b1111_1111;
-/** Fields that are text: a bare number would read differently in the generic decoder. */
-const TEXTS =
-  (1 << SendField.PRODUCER_GROUP) |
-  (1 << SendField.TOPIC) |
-  (1 << SendField.DEFAULT_TOPIC) |
-  (1 << SendField.PROPERTIES);
 
 function sendFields(code: number): FieldSet | undefined {
   if (code === RequestCode.SEND_MESSAGE_V2 || code === RequestCode.SEND_BATCH_MESSAGE) return V2;
@@ -102,7 +96,6 @@ export function scanSendRequest(
   range.end = end;
   if (!scanFrame(chunk, range, view, sendFields)) return false;
   if ((view.present & MANDATORY) !== MANDATORY) return false;
-  if ((view.quoted & TEXTS) !== (view.present & TEXTS)) return false;
   return readTexts(chunk, view) && readNumbers(chunk, view);
 }
 
