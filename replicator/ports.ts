@@ -5,6 +5,7 @@ import type { LineageEntry } from '../core-broker/protocol/index.ts';
 
 /** Where the standby's copy ends. */
 export interface SinkPosition {
+  /** End of the last whole record; half a record behind it is the running link's to remember. */
   offset: CommitLogOffset;
   epoch: Epoch;
   /** CRC-32 (unsigned) of the last whole record's bytes, 0 when the log is empty. */
