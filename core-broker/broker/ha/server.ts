@@ -34,6 +34,7 @@ export class HaServer implements Service {
   readonly #feed: HaFeed;
   readonly #allow: net.BlockList | undefined;
   readonly #connections = new Set<HaConnection>();
+  #isWaking = false;
   readonly #server = net.createServer((socket) => this.#onSocket(socket));
 
   constructor(options: HaServerOptions) {
@@ -48,6 +49,8 @@ export class HaServer implements Service {
       mayFeed: () => mayFeed(options.store),
     };
     options.store.onDurable(() => this.#wakeAll());
+    // The end of a file has no arrival and a record may be dispatched after it is durable: both wake.
+    options.store.onArrival({ onArrival: () => this.#wakeSoon() });
     gauge({
       name: 'dr_ha_connections',
       help: 'peers on the HA port',
@@ -119,6 +122,16 @@ export class HaServer implements Service {
     if (this.#connections.size >= HA_CONNECTIONS_MAX) return 'too many HA connections';
     if (this.#allow === undefined || isListed(this.#allow, peer)) return undefined;
     return 'address is not in the allow-list of the HA port';
+  }
+
+  /** Called for every record: costs one test when a wake-up is already on its way. */
+  #wakeSoon(): void {
+    if (this.#isWaking || this.#connections.size === 0) return;
+    this.#isWaking = true;
+    setImmediate(() => {
+      this.#isWaking = false;
+      this.#wakeAll();
+    });
   }
 
   #wakeAll(): void {

@@ -103,6 +103,9 @@ export class FenceDesk {
     schedule.stop();
     await store.flush();
     await store.dispatched();
+    // Order: whoever waited for these bytes (delivery of delayed messages) moves its offset first.
+    await store.durable(store.storeBounds().maxOffset);
+    await new Promise((resolve) => setImmediate(resolve));
     tables.save();
   }
 

@@ -72,17 +72,15 @@ export class StoreSink implements StandbySink {
   }
 
   /**
-   * Writes [to, end) to `drTail-<epoch>-<offset>.log` beside the store, fsyncs it, then cuts.
+   * Writes [to, end) to `drTail-<epoch>-<offset>.log` beside the store, fsyncs it, then cuts. Bytes
+   * of a record that never became whole are no message and go without an export.
    * An export that is there already is kept: a second one gets a number behind its name.
    * @returns the file
    */
   async exportAndTruncate(to: number): Promise<string> {
     this.#checkGate();
-    return this.#exportThenCut(to);
-  }
-
-  async #exportThenCut(to: number): Promise<string> {
     await this.#store.flush();
+    await this.#store.dispatched();
     const { epoch } = this.#store.guard.state;
     const file = freeName(path.join(this.#rootDir, `drTail-${epoch}-${to}`));
     await this.#exportTail(file, to);
@@ -90,11 +88,10 @@ export class StoreSink implements StandbySink {
     return file;
   }
 
-  /** Forced promotion only: bytes behind the last whole record are exported and cut. */
+  /** Forced promotion only: bytes behind the last whole record are cut, they are no message. */
   async cutPartialRecord(): Promise<void> {
     const end = this.#store.validatedEnd();
-    if (this.#store.storeBounds().maxOffset <= end) return;
-    await this.#exportThenCut(end);
+    if (this.#store.storeBounds().maxOffset > end) await this.#store.truncate(end);
   }
 
   adoptLineage(epoch: Epoch, lineage: LineageEntry[]): void {
@@ -107,7 +104,7 @@ export class StoreSink implements StandbySink {
   }
 
   async #exportTail(file: string, from: number): Promise<void> {
-    const end = this.#store.storeBounds().maxOffset;
+    const end = this.#store.validatedEnd();
     const tmp = `${file}.tmp`;
     const handle = await fs.promises.open(tmp, 'w');
     try {
