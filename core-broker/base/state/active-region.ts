@@ -78,7 +78,8 @@ function decode(file: string, text: string): ActiveRegion {
       hint: 'ask the other name servers and the brokers for the epoch, then remove the file',
     });
   }
-  return content as unknown as ActiveRegion;
+  const { region, epoch, opId } = content as unknown as ActiveRegion;
+  return { region, epoch, opId };
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

@@ -119,8 +119,10 @@ export class GlobalRouter {
   async #stable(make: (region: string) => Promise<ResponseInit>): Promise<ResponseInit> {
     for (;;) {
       const before = this.#options.register.current;
-      const response = await make(before.region);
-      if (this.#options.register.current === before) return response;
+      const response = await make(before.region).catch((reason: unknown) => DrError.from(reason));
+      if (this.#options.register.current !== before) continue;
+      if (response instanceof DrError) throw response;
+      return response;
     }
   }
 

@@ -121,6 +121,7 @@ export class RouteTable {
     known: BrokerEntry | undefined,
     by: { connectionId: number; nowMs: number },
   ): RegisterOutcome {
+    this.#leaveOtherName(request);
     const broker = known ?? this.#addBroker(request);
     broker.enableActingMaster = request.enableActingMaster ?? false;
     broker.zoneName = request.zoneName;
@@ -138,6 +139,13 @@ export class RouteTable {
       ? this.#minIdChange(broker, undefined, request.haServerAddr)
       : undefined;
     return { kind: 'taken', ...master, change };
+  }
+
+  /** Why: liveness is kept per address; a renamed broker would leave its old name behind for ever. */
+  #leaveOtherName(request: Registration): void {
+    const held = this.live.get(liveKey(request.clusterName, request.brokerAddr));
+    if (!held || held.brokerName === request.brokerName) return;
+    this.unregister(held.clusterName, held.address, held.brokerName);
   }
 
   #addBroker(request: Registration): BrokerEntry {

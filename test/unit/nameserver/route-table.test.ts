@@ -112,6 +112,15 @@ describe('registration', () => {
 });
 
 describe('going away', () => {
+  test('a renamed broker leaves its old name', () => {
+    const table = new RouteTable(rules());
+    table.register(registration(), 1, 0);
+    table.register(registration({ brokerName: 'renamed' }), 1, 0);
+    expect([...table.brokers.keys()]).toEqual(['renamed']);
+    expect(queues(table, 'orders')).toBeUndefined();
+    expect(queues(table, 'orders', 'renamed')).toBeDefined();
+  });
+
   test('the last address of a name takes its queues along', () => {
     const table = new RouteTable(rules());
     table.register(registration(), 1, 0);
