@@ -1,1 +1,6 @@
+// Door of the store (L2): open a store, its contract, read-only access to a closed one, layout names.
 export type * from './door.ts';
+export { readEpochFile } from './guard/epoch-file.ts';
+export * from './layout.ts';
+export { type LogReader, type LogReaderOptions, openLogReader } from './log-reader.ts';
+export { openStore } from './open-store.ts';

@@ -1,0 +1,113 @@
+// The background work of an open store, each on its own beat: sync of the log, entries of queues to
+// their files, the durable checkpoint, retention.
+// Order of a checkpoint: log synced → queues and index written and synced → checkpoint written. So the
+// offsets in it never claim more than the disk has.
+// A full disk is expected here and tried again at the next beat; another failure stops the store.
+import { createLog, DrError } from '../../base/index.ts';
+import { isDiskFull } from '../log/file-layer.ts';
+import type { LogState } from '../log/log-state.ts';
+import type { LogSyncer } from '../log/log-syncer.ts';
+import type { IndexService } from '../queue/index-service.ts';
+import type { TopicTable } from '../queue/topic-table.ts';
+import { writeCheckpoint } from './checkpoint.ts';
+import { diskUse, type Retention } from './retention.ts';
+
+const QUEUES_EVERY_MS = 1_000;
+const CHECKPOINT_EVERY_MS = 3_000;
+const RETENTION_EVERY_MS = 10_000;
+const log = createLog('store');
+
+export interface HousekeepingParts {
+  state: LogState;
+  syncer: LogSyncer;
+  topics: TopicTable;
+  index: IndexService | undefined;
+  retention: Retention;
+  checkpointFile: string;
+  commitLogFolder: string;
+  /** False on a standby: nothing may be deleted there. */
+  mayDelete: () => boolean;
+}
+
+export class Housekeeping {
+  readonly #parts: HousekeepingParts;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #running = new Set<Promise<void>>();
+  #checkpointed = -1;
+
+  constructor(parts: HousekeepingParts) {
+    this.#parts = parts;
+  }
+
+  start(syncEveryMs: number): void {
+    const { syncer, topics } = this.#parts;
+    this.#every(syncEveryMs, () => syncer.sync());
+    this.#every(QUEUES_EVERY_MS, async () => topics.writeOut());
+    this.#every(CHECKPOINT_EVERY_MS, () => this.checkpoint(false));
+    this.#every(RETENTION_EVERY_MS, async () => this.runRetention());
+  }
+
+  /** Stops the beats and waits for what runs. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    await Promise.all(this.#running);
+  }
+
+  /** Makes log, queues, index and checkpoint agree on disk. */
+  async checkpoint(isFinal: boolean): Promise<void> {
+    const { state, syncer, topics, index, checkpointFile } = this.#parts;
+    const { dispatched, lastStoreTimestampMs } = state;
+    if (dispatched === this.#checkpointed && !isFinal) return;
+    await syncer.sync();
+    topics.writeOut();
+    await topics.files.sync();
+    await index?.flush(isFinal);
+    writeCheckpoint(checkpointFile, {
+      physicMsgTimestampMs: lastStoreTimestampMs,
+      logicsMsgTimestampMs: lastStoreTimestampMs,
+      indexMsgTimestampMs: index?.safeTimestampMs ?? 0,
+      flushedOffset: state.flushed,
+      // Why min: a cut may have run while the disk was busy.
+      dispatchedOffset: Math.min(dispatched, state.dispatched, state.flushed),
+    });
+    this.#checkpointed = dispatched;
+  }
+
+  /** Waits for a running checkpoint, forgets what the last one vouched for. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#running);
+    this.#checkpointed = -1;
+  }
+
+  runRetention(): void {
+    const { retention, commitLogFolder, mayDelete } = this.#parts;
+    if (mayDelete()) retention.run(Date.now(), diskUse(commitLogFolder));
+  }
+
+  /** Never two runs of one beat at a time. */
+  #every(intervalMs: number, work: () => Promise<void>): void {
+    let isBusy = false;
+    const beat = () => {
+      if (isBusy) return;
+      isBusy = true;
+      const run = work()
+        .catch((reason: unknown) => this.#note(reason))
+        .finally(() => {
+          isBusy = false;
+          this.#running.delete(run);
+        });
+      this.#running.add(run);
+    };
+    this.#timers.push(setInterval(beat, intervalMs).unref());
+  }
+
+  #note(reason: unknown): void {
+    if (isDiskFull(reason) || DrError.is(reason, 'DISK_FULL')) return;
+    if (this.#parts.state.failure === undefined) {
+      log.error('store.failed', 'background work failed; the store takes no more appends', {
+        reason: String(reason),
+      });
+    }
+    this.#parts.state.failure ??= DrError.from(reason);
+  }
+}

@@ -1,0 +1,156 @@
+// Appends records to the log: assigns the physical offset and encodes straight into the ring.
+// One tick, no allocation, no string, no BigInt. What reaches the disk is the writer's business.
+// Invariant: every check that can refuse comes before the first change (queue counter, end).
+// Source: RocketMQ CommitLog / MessageExtEncoder, behaviour only.
+import { DrError, LIMITS } from '../../base/index.ts';
+import { BLANK_MAGIC, bodyCrc, RECORD_MAGIC_V1, SysFlag } from '../../protocol/index.ts';
+import type { AppendResult, RecordSource } from '../door.ts';
+import { END_MARKER_BYTES } from '../layout.ts';
+import type { ConsumeQueue } from '../queue/consume-queue.ts';
+import type { LogFiles } from './log-files.ts';
+import type { LogState } from './log-state.ts';
+import { isOutsideQueues } from './record-bytes.ts';
+import type { Ring } from './ring.ts';
+
+const WORD = 0x1_0000_0000;
+/** Below this many bytes a loop is faster than a native copy. */
+const LOOP_COPY_BYTES_MAX = 64;
+/** Fixed part without hosts, body, topic, properties. */
+const FIXED_BYTES = 75;
+
+export interface CommitLogParts {
+  ring: Ring;
+  files: LogFiles;
+  state: LogState;
+}
+
+export interface RecordLimits {
+  maxMessageSizeBytes: number;
+  storeHost: Buffer;
+}
+
+/** Bytes the ring needs behind its end: the largest record or end marker padding. */
+export const largestRecordBytes = (maxMessageSizeBytes: number): number =>
+  maxMessageSizeBytes + LIMITS.propertiesBytesMax + LIMITS.topicBytesMax + 128;
+
+export class CommitLog {
+  readonly #ring: Ring;
+  readonly #files: LogFiles;
+  readonly #state: LogState;
+  readonly #limits: RecordLimits;
+  readonly #storeHostFlag: number;
+  readonly #result: AppendResult = {
+    physicalOffset: 0,
+    sizeBytes: 0,
+    queueOffset: 0,
+    storeTimestampMs: 0,
+  };
+
+  constructor(parts: CommitLogParts, limits: RecordLimits) {
+    this.#ring = parts.ring;
+    this.#files = parts.files;
+    this.#state = parts.state;
+    this.#limits = limits;
+    this.#storeHostFlag = limits.storeHost.length === 20 ? SysFlag.STORE_HOST_V6 : 0;
+  }
+
+  /**
+   * Encodes one record at the end of the log and counts it in its queue.
+   * @returns a reused object
+   * @throws DrError DISK_FULL, BUSY, USAGE; nothing changed then
+   */
+  append(record: RecordSource, queue: ConsumeQueue): AppendResult {
+    const state = this.#state;
+    state.checkWritable();
+    const size = this.#sizeOf(record);
+    const left = this.#files.leftAt(state.end);
+    const skip = size + END_MARKER_BYTES > left ? left : 0;
+    if (state.end + skip + size - state.written > LIMITS.unflushedBytesMax) {
+      throw new DrError('BUSY', 'too many bytes wait for the disk');
+    }
+    if (skip > 0) this.#closeFile(skip);
+    const result = this.#result;
+    result.physicalOffset = state.end;
+    result.sizeBytes = size;
+    result.storeTimestampMs = Date.now();
+    result.queueOffset = isOutsideQueues(record.sysFlag) ? 0 : queue.next++;
+    const at = this.#ring.at(state.end);
+    this.#encode(record, at);
+    this.#ring.wrap(at, size);
+    state.end += size;
+    return result;
+  }
+
+  #sizeOf(record: RecordSource): number {
+    const { bodyLength, propertiesLength, bornHost } = record;
+    const bodyMax = this.#limits.maxMessageSizeBytes;
+    if (bodyLength > bodyMax || propertiesLength > LIMITS.propertiesBytesMax) {
+      throw new DrError('USAGE', `message too large: body ${bodyLength}, max ${bodyMax} bytes`);
+    }
+    const size =
+      FIXED_BYTES +
+      bornHost.length +
+      this.#limits.storeHost.length +
+      bodyLength +
+      record.topic.bytes.length +
+      propertiesLength;
+    if (size + END_MARKER_BYTES > this.#files.fileSize) {
+      throw new DrError('USAGE', `message of ${size} bytes does not fit into a commit-log file`);
+    }
+    return size;
+  }
+
+  /** End marker: int32 bytes left, int32 blank magic, zeros up to the end of the file. */
+  #closeFile(left: number): void {
+    const { end } = this.#state;
+    const at = this.#ring.at(end);
+    this.#ring.zero(end, end + left);
+    this.#ring.view.setInt32(at, left);
+    this.#ring.view.setInt32(at + 4, BLANK_MAGIC);
+    this.#ring.wrap(at, END_MARKER_BYTES);
+    this.#state.end = end + left;
+  }
+
+  #encode(record: RecordSource, start: number): void {
+    const { view } = this.#ring;
+    const { queueOffset, physicalOffset, sizeBytes, storeTimestampMs } = this.#result;
+    const { bornHost, body, bodyStart, bodyLength } = record;
+    view.setInt32(start, sizeBytes);
+    view.setInt32(start + 4, RECORD_MAGIC_V1);
+    view.setInt32(start + 8, bodyCrc(body, bodyStart, bodyStart + bodyLength));
+    view.setInt32(start + 12, record.queueId);
+    view.setInt32(start + 16, record.flag);
+    this.#putLong(start + 20, queueOffset);
+    this.#putLong(start + 28, physicalOffset);
+    const hosts = (bornHost.length === 20 ? SysFlag.BORN_HOST_V6 : 0) | this.#storeHostFlag;
+    const plain = record.sysFlag & ~(SysFlag.BORN_HOST_V6 | SysFlag.STORE_HOST_V6);
+    view.setInt32(start + 36, plain | hosts);
+    this.#putLong(start + 40, record.bornTimestampMs);
+    let at = this.#copy(start + 48, bornHost, 0, bornHost.length);
+    this.#putLong(at, storeTimestampMs);
+    const { storeHost } = this.#limits;
+    at = this.#copy(at + 8, storeHost, 0, storeHost.length);
+    view.setInt32(at, record.reconsumeTimes);
+    this.#putLong(at + 4, record.preparedTransactionOffset);
+    view.setInt32(at + 12, bodyLength);
+    at = this.#copy(at + 16, body, bodyStart, bodyLength);
+    const topic = record.topic.bytes;
+    view.setUint8(at, topic.length);
+    at = this.#copy(at + 1, topic, 0, topic.length);
+    view.setInt16(at, record.propertiesLength);
+    this.#copy(at + 2, record.properties, record.propertiesStart, record.propertiesLength);
+  }
+
+  #putLong(at: number, value: number): void {
+    const high = Math.floor(value / WORD);
+    this.#ring.view.setInt32(at, high);
+    this.#ring.view.setUint32(at + 4, value - high * WORD);
+  }
+
+  #copy(at: number, from: Buffer, start: number, length: number): number {
+    const { bytes } = this.#ring;
+    if (length > LOOP_COPY_BYTES_MAX) from.copy(bytes, at, start, start + length);
+    else for (let i = 0; i < length; i++) bytes[at + i] = from[start + i]!;
+    return at + length;
+  }
+}

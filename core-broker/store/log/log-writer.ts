@@ -1,0 +1,220 @@
+// Brings the ring to the disk: one flush per loop turn.
+// ASYNC_FLUSH: one write() of everything pending, blocking when it is small, on the thread pool when
+// it is large (dirty throttling must not block the loop); acknowledged after the write.
+// SYNC_FLUSH: one O_DSYNC write per commit, up to two in flight, acknowledged in order.
+// Invariant: `written` and `durable` only grow, in log order, after a write that reported every byte.
+// A full disk stops the writer, keeps what is pending and tries again; another error stops it for good.
+import { createLog, DrError } from '../../base/index.ts';
+import type { FlushDiskType } from '../door.ts';
+import { type FileLayer, isDiskFull } from './file-layer.ts';
+import type { LogFile, LogFiles } from './log-files.ts';
+import type { LogState } from './log-state.ts';
+import type { Ring } from './ring.ts';
+
+const BLOCKING_WRITE_BYTES_MAX = 256 * 1024;
+const COMMITS_IN_FLIGHT_MAX = 2;
+const COMMIT_BYTES_MAX = 4 * 1024 * 1024;
+const DISK_FULL_RETRY_MS = 100;
+
+const log = createLog('store');
+
+export interface WriterParts {
+  ring: Ring;
+  files: LogFiles;
+  state: LogState;
+  layer: FileLayer;
+}
+
+interface Piece {
+  from: number;
+  to: number;
+  isDone: boolean;
+}
+
+export class LogWriter {
+  readonly #ring: Ring;
+  readonly #files: LogFiles;
+  readonly #state: LogState;
+  readonly #layer: FileLayer;
+  readonly #isSync: boolean;
+  readonly #onProgress: () => void;
+  #inFlight: Piece[] = [];
+  #submitted = 0;
+  #isScheduled = false;
+  #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  /** @param onProgress called after `written` grew or the writer failed */
+  constructor(parts: WriterParts, flushDiskType: FlushDiskType, onProgress: () => void) {
+    this.#ring = parts.ring;
+    this.#files = parts.files;
+    this.#state = parts.state;
+    this.#layer = parts.layer;
+    this.#isSync = flushDiskType === 'SYNC_FLUSH';
+    this.#onProgress = onProgress;
+  }
+
+  /** Asks for a flush in this loop turn; call after every append. */
+  schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  /** Nothing is pending or in flight. */
+  get isIdle(): boolean {
+    return this.#inFlight.length === 0 && this.#state.written === this.#state.end;
+  }
+
+  get hasWritesInFlight(): boolean {
+    return this.#inFlight.some((piece) => !piece.isDone);
+  }
+
+  /** After the log was cut or the link appended past the ring. */
+  reset(): void {
+    this.#submitted = this.#state.end;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+  }
+
+  /** Resolves when no write is in flight any more; after close(). */
+  async settled(): Promise<void> {
+    while (this.hasWritesInFlight) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  readonly #turn = (): void => {
+    this.#isScheduled = false;
+    const state = this.#state;
+    if (this.#isClosed || state.failure !== undefined || this.#retry !== undefined) return;
+    if (this.#submitted < state.written) this.#submitted = state.written;
+    try {
+      if (this.#isSync) this.#submitCommits();
+      else this.#writePending();
+    } catch (reason) {
+      this.#fail(reason);
+    }
+  };
+
+  #writePending(): void {
+    const state = this.#state;
+    if (this.#inFlight.length > 0 || state.written === state.end) return;
+    while (state.written < state.end) {
+      const piece = this.#nextPiece(state.written);
+      if (piece.to - piece.from > BLOCKING_WRITE_BYTES_MAX) {
+        this.#submit(piece);
+        return;
+      }
+      this.#writeBlocking(piece);
+    }
+    this.#onProgress();
+  }
+
+  #writeBlocking(piece: Piece): void {
+    const file = this.#files.ensure(piece.from);
+    while (piece.from < piece.to) {
+      const done = this.#layer.writeSync(file.fd, this.#ring.bytes, this.#span(piece, file));
+      piece.from += done;
+      this.#advance(piece.from);
+    }
+  }
+
+  #submitCommits(): void {
+    while (this.#inFlight.length < COMMITS_IN_FLIGHT_MAX && this.#submitted < this.#state.end) {
+      this.#submit(this.#nextPiece(this.#submitted));
+    }
+  }
+
+  /** Longest range from `from` inside one file and one stretch of the ring. */
+  #nextPiece(from: number): Piece {
+    const pending = Math.min(this.#state.end - from, COMMIT_BYTES_MAX, this.#files.leftAt(from));
+    return { from, to: from + this.#ring.contiguous(from, pending), isDone: false };
+  }
+
+  #submit(piece: Piece): void {
+    const file = this.#files.ensure(piece.from);
+    const fd = this.#isSync ? this.#files.syncHandle(file) : file.fd;
+    this.#inFlight.push(piece);
+    this.#submitted = piece.to;
+    this.#files.hold(file);
+    this.#continue(piece, file, fd);
+  }
+
+  #continue(piece: Piece, file: LogFile, fd: number): void {
+    this.#layer.write(fd, this.#ring.bytes, this.#span(piece, file), (reason, done) => {
+      if (reason === null && piece.from + done < piece.to) {
+        piece.from += done;
+        this.#continue(piece, file, fd);
+        return;
+      }
+      this.#files.release(file);
+      piece.isDone = true;
+      if (reason === null) piece.from = piece.to;
+      else this.#fail(reason);
+      this.#settle();
+    });
+  }
+
+  #span(piece: Piece, file: LogFile) {
+    return {
+      start: this.#ring.at(piece.from),
+      length: piece.to - piece.from,
+      position: piece.from - file.start,
+    };
+  }
+
+  /** Takes finished pieces from the head: acknowledgements stay in log order. */
+  #settle(): void {
+    const before = this.#state.written;
+    while (this.#inFlight[0]?.isDone) {
+      const piece = this.#inFlight[0];
+      // Invariant: a piece that failed stops the order; what follows it is written again.
+      if (piece.from < piece.to) {
+        if (this.hasWritesInFlight) return;
+        this.#inFlight = [];
+        this.#submitted = this.#state.written;
+        break;
+      }
+      this.#inFlight.shift();
+      this.#advance(piece.to);
+    }
+    if (this.#state.written > before) this.#onProgress();
+    if (this.#state.written < this.#state.end) this.schedule();
+  }
+
+  #advance(to: number): void {
+    const state = this.#state;
+    if (to <= state.written) return;
+    state.written = to;
+    state.durable = to;
+    if (this.#isSync) state.flushed = to;
+    if (!state.isDiskFull) return;
+    state.isDiskFull = false;
+    log.info('store.writable', 'the disk has room again', { offset: to });
+  }
+
+  #fail(reason: unknown): void {
+    if (!isDiskFull(reason)) {
+      this.#state.failure ??= DrError.from(reason);
+      log.error('store.failed', 'a write failed; nothing is acknowledged any more', {
+        offset: this.#state.written,
+        reason: String(reason),
+      });
+      this.#onProgress();
+      return;
+    }
+    if (!this.#state.isDiskFull) {
+      log.error('store.disk_full', 'no room for the commit log; writes are refused', {
+        offset: this.#state.written,
+      });
+    }
+    this.#state.isDiskFull = true;
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.schedule();
+    }, DISK_FULL_RETRY_MS);
+    this.#onProgress();
+  }
+}

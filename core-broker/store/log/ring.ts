@@ -1,0 +1,89 @@
+// Write buffer and tail cache of the commit log: a ring of page-aligned memory addressed by log
+// offsets (offset modulo capacity).
+// Idea: behind the ring lies a slack as large as the largest record. A record that crosses the end is
+// encoded in one piece into the slack and its overhang is copied to the front, so every record can be
+// read in one piece and every byte range in at most two.
+// Invariant: [low(), end) is valid; who appends makes sure that nothing unwritten is overwritten.
+// Source: ours; WebAssembly.Memory because it is page-aligned (O_DIRECT later) and stays put.
+
+interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+}
+// Why: the type library of this project has no DOM part, where WebAssembly is declared.
+const { WebAssembly: wasm } = globalThis as unknown as {
+  WebAssembly: { Memory: new (size: { initial: number }) => WasmMemory };
+};
+const WASM_PAGE_BYTES = 65_536;
+
+export class Ring {
+  readonly capacity: number;
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  /** First offset that was ever put here since the last reset. */
+  #start = 0;
+
+  constructor(capacity: number, slack: number) {
+    const pages = Math.ceil((capacity + slack) / WASM_PAGE_BYTES);
+    const memory = new wasm.Memory({ initial: pages }).buffer;
+    this.capacity = capacity;
+    this.bytes = Buffer.from(memory);
+    this.view = new DataView(memory);
+  }
+
+  /** Forgets everything; the next byte put in is `offset`. */
+  reset(offset: number): void {
+    this.#start = offset;
+  }
+
+  /** Lowest offset still held when the log ends at `end`. */
+  low(end: number): number {
+    return Math.max(this.#start, end - this.capacity);
+  }
+
+  at(offset: number): number {
+    return offset % this.capacity;
+  }
+
+  /** After encoding [at, at + length) with at < capacity: mirrors the overhang to the front. */
+  wrap(at: number, length: number): void {
+    const over = at + length - this.capacity;
+    if (over > 0) this.bytes.copyWithin(0, this.capacity, this.capacity + over);
+  }
+
+  /** Zeroes [from, to) in log offsets. */
+  zero(from: number, to: number): void {
+    for (let next = from; next < to; ) {
+      const at = this.at(next);
+      const length = Math.min(to - next, this.capacity - at);
+      this.bytes.fill(0, at, at + length);
+      next += length;
+    }
+  }
+
+  /** Bytes readable in one piece from `offset`, at most `length`. */
+  contiguous(offset: number, length: number): number {
+    return Math.min(length, this.capacity - this.at(offset));
+  }
+
+  /** Copies [from, to) out. */
+  copy(from: number, to: number): Buffer {
+    const out = Buffer.allocUnsafe(to - from);
+    for (let next = from; next < to; ) {
+      const at = this.at(next);
+      const length = this.contiguous(next, to - next);
+      this.bytes.copy(out, next - from, at, at + length);
+      next += length;
+    }
+    return out;
+  }
+
+  /** Views of [from, to): one, or two at the end of the ring. */
+  pushViews(from: number, to: number, into: Buffer[]): void {
+    for (let next = from; next < to; ) {
+      const at = this.at(next);
+      const length = this.contiguous(next, to - next);
+      into.push(this.bytes.subarray(at, at + length));
+      next += length;
+    }
+  }
+}

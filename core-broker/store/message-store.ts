@@ -1,0 +1,252 @@
+// The store as its callers see it: wires log, writer, dispatcher, queues, index and guard together.
+// One flow for local records: append (guard, ring) → flush turn (disk) → durable callbacks → dispatch →
+// readable. One flow for the link: appendExact (guard, check, write, dispatch).
+// Invariant: readers see only what was dispatched, and only what was written is dispatched.
+import {
+  type CommitLogOffset,
+  commitLogOffset,
+  createLog,
+  DrError,
+  type Epoch,
+  type QueueOffset,
+  queueOffset,
+} from '../base/index.ts';
+import type {
+  AppendResult,
+  ArrivalListener,
+  EpochGuard,
+  LookupKey,
+  MessageStore,
+  PullLimit,
+  PullResult,
+  QueueBounds,
+  QueueRef,
+  RecordRef,
+  RecordSource,
+  ScannedRecord,
+  StoreBounds,
+  TopicHandle,
+} from './door.ts';
+import { DispatchPump } from './log/dispatch-pump.ts';
+import { DurableWaiters } from './log/durable-waiters.ts';
+import { scanRecords } from './log/log-scan.ts';
+import { LogWriter } from './log/log-writer.ts';
+import { scannedRecords } from './log/record-stream.ts';
+import { findByKey } from './queue/key-search.ts';
+import { lowerByTime, timeOf, upperByTime } from './queue/time-search.ts';
+import type { Topic } from './queue/topic-table.ts';
+import type { StoreParts } from './store-parts.ts';
+
+const log = createLog('store');
+
+export class FileMessageStore implements MessageStore {
+  readonly guard: EpochGuard;
+  readonly #parts: StoreParts;
+  readonly #writer: LogWriter;
+  readonly #pump: DispatchPump;
+  readonly #waiters: DurableWaiters;
+  /** The link wrote last: its partial tail goes before the first local append. */
+  #isLinkTail = true;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.guard = parts.guard;
+    this.#waiters = new DurableWaiters(parts.state);
+    this.#pump = new DispatchPump(parts);
+    this.#writer = new LogWriter(parts, parts.options.flushDiskType, () => {
+      this.#waiters.notify();
+      this.#pump.run();
+    });
+  }
+
+  topic(name: string): TopicHandle {
+    return this.#parts.topics.intern(name);
+  }
+
+  append(record: RecordSource): AppendResult {
+    const { guard, topics, commitLog } = this.#parts;
+    guard.check('local', guard.state.epoch);
+    if (this.#isLinkTail) this.#leaveLink();
+    const queue = topics.queue(record.topic as Topic, record.queueId);
+    const result = commitLog.append(record, queue);
+    this.#writer.schedule();
+    return result;
+  }
+
+  appendExact(offset: number, bytes: Buffer, epoch: Epoch): void {
+    const { guard, state, exact } = this.#parts;
+    guard.check('link', epoch);
+    if (state.failure !== undefined) throw state.failure;
+    if (!this.#writer.isIdle) throw new DrError('BUSY', 'local records are still being written');
+    this.#isLinkTail = true;
+    exact.append(offset, bytes);
+    this.#waiters.notify();
+  }
+
+  onDurable(listener: (end: CommitLogOffset) => void): void {
+    this.#waiters.listen(listener);
+  }
+
+  durable(end: number): Promise<void> {
+    return this.#waiters.wait(end);
+  }
+
+  pull(queue: QueueRef, from: number, limit: PullLimit): PullResult {
+    return this.#parts.puller.pull(this.#parts.topics.find(queue), from, limit);
+  }
+
+  bounds(ref: QueueRef): QueueBounds | undefined {
+    const queue = this.#parts.topics.find(ref);
+    if (queue === undefined || !queue.exists) return undefined;
+    return { min: queueOffset(queue.min), max: queueOffset(queue.max) };
+  }
+
+  *queues(): Iterable<QueueRef & QueueBounds> {
+    for (const queue of this.#parts.topics.all()) {
+      if (!queue.exists) continue;
+      const { topic, queueId } = queue;
+      yield { topic, queueId, min: queueOffset(queue.min), max: queueOffset(queue.max) };
+    }
+  }
+
+  async find(key: LookupKey, limit: number): Promise<RecordRef[]> {
+    const { index, view } = this.#parts;
+    return index === undefined ? [] : await findByKey({ index, view }, key, limit);
+  }
+
+  readRecord(offset: number): Buffer {
+    return this.#parts.view.record(offset);
+  }
+
+  offsetByTime(ref: QueueRef, ms: number, boundary: 'lower' | 'upper' = 'lower'): QueueOffset {
+    const queue = this.#parts.topics.find(ref);
+    if (queue === undefined) return queueOffset(0);
+    const search = boundary === 'lower' ? lowerByTime : upperByTime;
+    return queueOffset(search(queue, this.#parts.view, ms));
+  }
+
+  storeTimeOf(ref: QueueRef, offset: number): number {
+    const queue = this.#parts.topics.find(ref);
+    if (queue === undefined || offset < queue.min || offset >= queue.max) {
+      throw new DrError('NOT_FOUND', `${ref.topic}@${ref.queueId} has no offset ${offset}`);
+    }
+    return timeOf(queue, this.#parts.view, offset);
+  }
+
+  onArrival(listener: ArrivalListener): void {
+    this.#parts.dispatcher.listen(listener);
+  }
+
+  storeBounds(): StoreBounds {
+    const { state, files } = this.#parts;
+    return {
+      minOffset: commitLogOffset(files.isEmpty ? state.dispatched : files.minOffset),
+      maxOffset: commitLogOffset(state.end),
+      writtenOffset: commitLogOffset(state.written),
+      flushedOffset: commitLogOffset(state.flushed),
+      dispatchedOffset: commitLogOffset(state.dispatched),
+    };
+  }
+
+  readLog(offset: number, bytesMax: number): Promise<Buffer | undefined> {
+    return this.#parts.view.raw(offset, bytesMax);
+  }
+
+  validatedEnd(): CommitLogOffset {
+    return commitLogOffset(this.#parts.state.dispatched);
+  }
+
+  lastRecordOffset(): number {
+    const { state, files } = this.#parts;
+    return state.lastRecord < files.minOffset ? -1 : state.lastRecord;
+  }
+
+  async truncate(to: number): Promise<void> {
+    const { guard, files, state, topics, index, exact, keeping, syncer } = this.#parts;
+    if (guard.writeState === 'open' || guard.writeState === 'fenced') {
+      throw new DrError('REFUSED', `cannot cut the log of a store that is ${guard.writeState}`);
+    }
+    if (to > state.dispatched || to < files.minOffset || !Number.isInteger(to)) {
+      throw new DrError('NOT_FOUND', `offset ${to} is not in the log`);
+    }
+    await keeping.settle();
+    await syncer.idle();
+    exact.rewind();
+    files.cut(to);
+    state.resetTo(to);
+    this.#parts.ring.reset(to);
+    this.#writer.reset();
+    for (const queue of topics.all()) queue.cut(to);
+    index?.cut(to, true);
+    state.lastRecord = to > files.minOffset ? this.#lastRecordBelow(to) : -1;
+    this.#isLinkTail = true;
+    log.warn('store.truncated', 'the log was cut', { offset: to });
+    await keeping.checkpoint(true);
+  }
+
+  scan(from: number, to: number): AsyncIterable<ScannedRecord> {
+    return scannedRecords(this.#parts, from, to);
+  }
+
+  dispatched(): Promise<void> {
+    // Why: link bytes are dispatched as they come; a cut record at their end never is.
+    const { end, dispatched } = this.#parts.state;
+    return this.#pump.wait(this.#isLinkTail ? dispatched : end);
+  }
+
+  async flush(): Promise<void> {
+    const { state, syncer } = this.#parts;
+    if (state.isDiskFull) throw new DrError('DISK_FULL', 'the disk of the commit log has no room');
+    await this.#waiters.wait(state.end);
+    await syncer.sync();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { keeping, state } = this.#parts;
+    await keeping.stop();
+    const isClean = await this.#flushAll();
+    this.#writer.close();
+    this.#pump.close();
+    await this.#writer.settled();
+    const error = new DrError('CANCELLED', 'the store was closed');
+    this.#waiters.rejectAll(state.failure ?? error);
+    this.#parts.shut(isClean);
+  }
+
+  /** Everything to disk; false when the disk does not let us: the abort marker stays then. */
+  async #flushAll(): Promise<boolean> {
+    const { keeping, state } = this.#parts;
+    if (state.failure !== undefined || state.isDiskFull) return false;
+    try {
+      await this.flush();
+      await this.dispatched();
+      await keeping.checkpoint(true);
+      return true;
+    } catch (reason) {
+      log.error('store.unclean_close', 'the end could not be written', { reason: String(reason) });
+      return false;
+    }
+  }
+
+  #leaveLink(): void {
+    const { state, files, ring, exact } = this.#parts;
+    this.#isLinkTail = false;
+    if (state.end > state.dispatched) {
+      exact.rewind();
+      files.cut(state.dispatched);
+    }
+    ring.reset(state.end);
+    this.#writer.reset();
+  }
+
+  #lastRecordBelow(to: number): number {
+    const { files } = this.#parts;
+    return scanRecords(files, files.startOf(to - 1)).lastRecord;
+  }
+}

@@ -1,0 +1,143 @@
+// Opens a store directory: lock → load files → recover → epoch guard → background work.
+// Order: the abort marker is written after recovery succeeded and removed only by a clean close, so a
+// crash at any point is seen by the next boot; a refused boot changes nothing.
+import * as fs from 'node:fs';
+import { DrError, fsyncFolderSync, LIMITS } from '../base/index.ts';
+import { Housekeeping } from './boot/housekeeping.ts';
+import { recover } from './boot/recovery.ts';
+import { Retention } from './boot/retention.ts';
+import { StoreLock } from './boot/store-lock.ts';
+import type { EpochGuard, MessageStore, StoreOptions } from './door.ts';
+import { FileEpochGuard, PlainGuard } from './guard/epoch-guard.ts';
+import { consumeQueueFileSize, type StoreLayout, storeLayout } from './layout.ts';
+import { CommitLog, largestRecordBytes } from './log/commit-log.ts';
+import { ExactAppender } from './log/exact-appender.ts';
+import { type FileLayer, systemFiles } from './log/file-layer.ts';
+import { LogFiles } from './log/log-files.ts';
+import { LogState } from './log/log-state.ts';
+import { LogSyncer } from './log/log-syncer.ts';
+import { LogView } from './log/log-view.ts';
+import { Ring } from './log/ring.ts';
+import { FileMessageStore } from './message-store.ts';
+import { DelayLevels } from './queue/delay-levels.ts';
+import { Dispatcher } from './queue/dispatcher.ts';
+import { IndexService } from './queue/index-service.ts';
+import { Puller } from './queue/puller.ts';
+import { TopicTable } from './queue/topic-table.ts';
+
+/** Write buffer and tail cache: twice what may be unwritten, so the newer half stays readable. */
+const RING_BYTES = 2 * LIMITS.unflushedBytesMax;
+
+/**
+ * Opens (or creates) the store and recovers it.
+ * @param layer file calls of the log; tests give a broken disk
+ * @throws DrError LOCKED (in use), CORRUPT (damaged inside the log, naming file and offset),
+ *   REFUSED (store of another region), CONFIG
+ */
+export async function openStore(
+  options: StoreOptions,
+  layer: FileLayer = systemFiles,
+): Promise<MessageStore> {
+  const layout = storeLayout(options.rootDir, options.commitLogDir);
+  fs.mkdirSync(layout.root, { recursive: true });
+  const lock = StoreLock.take(layout);
+  const closers: (() => void)[] = [() => lock.release()];
+  try {
+    return build({ options, layout, layer, closers });
+  } catch (reason) {
+    for (const close of closers.reverse()) close();
+    throw DrError.from(reason);
+  }
+}
+
+interface OpenContext {
+  options: StoreOptions;
+  layout: StoreLayout;
+  layer: FileLayer;
+  /** What to undo when opening fails, in order of making. */
+  closers: (() => void)[];
+}
+
+function build(context: OpenContext): MessageStore {
+  const { options, layout, layer, closers } = context;
+  const isAbnormal = fs.existsSync(layout.abort);
+  const state = new LogState();
+  const files = new LogFiles(layout.commitLog, options.mappedFileSizeCommitLog, layer);
+  closers.push(() => files.close());
+  files.load();
+  const slack = largestRecordBytes(options.maxMessageSizeBytes);
+  const ring = new Ring(RING_BYTES, slack);
+  const derived = buildDerived(context, state);
+  const { topics, index, dispatcher } = derived;
+  recover({ layout, files, state, topics, index, dispatcher }, isAbnormal);
+  ring.reset(state.end);
+  const guard = loadGuard(options, layout, { logEnd: state.end, isAbnormal });
+  const log = { ring, files, state, layer, dispatcher };
+  const view = new LogView(log);
+  const syncer = new LogSyncer(log);
+  const keeping = new Housekeeping({
+    state,
+    syncer,
+    topics,
+    index,
+    retention: new Retention({ files, state, topics, index }, options),
+    checkpointFile: layout.checkpoint,
+    commitLogFolder: layout.commitLog,
+    mayDelete: () => guard.state.role === 'active',
+  });
+  markRunning(layout);
+  keeping.start(options.flushIntervalCommitLogMs);
+  return new FileMessageStore({
+    ...log,
+    options,
+    layout,
+    view,
+    syncer,
+    topics,
+    index,
+    guard,
+    keeping,
+    commitLog: new CommitLog(log, options),
+    exact: new ExactAppender(log),
+    puller: new Puller(view, files),
+    shut: (isClean) => {
+      if (isClean) markStopped(layout);
+      for (const close of closers.reverse()) close();
+    },
+  });
+}
+
+function buildDerived(context: OpenContext, state: LogState) {
+  const { options, layout, closers } = context;
+  const fileSize = consumeQueueFileSize(options.mappedFileSizeConsumeQueue);
+  const topics = new TopicTable(layout.consumeQueue, fileSize);
+  closers.push(() => topics.files.close());
+  const shape = { slots: options.maxHashSlotNum, entries: options.maxIndexNum };
+  const index = options.messageIndexEnable ? new IndexService(layout.index, shape) : undefined;
+  if (index !== undefined) closers.push(() => index.close());
+  index?.load();
+  const delays = new DelayLevels(options.messageDelayLevel);
+  return { topics, index, dispatcher: new Dispatcher(topics, state, { delays, index }) };
+}
+
+function loadGuard(
+  options: StoreOptions,
+  layout: StoreLayout,
+  boot: { logEnd: number; isAbnormal: boolean },
+): EpochGuard {
+  const { region, initialRole } = options;
+  if (region === undefined) return new PlainGuard();
+  const init = { file: layout.drEpoch, region, initialRole };
+  return FileEpochGuard.load(init, boot.logEnd, boot.isAbnormal);
+}
+
+/** Apache's abort marker: present while running; 5.x writes the process id into it. */
+function markRunning(layout: StoreLayout): void {
+  fs.writeFileSync(layout.abort, String(process.pid));
+  fsyncFolderSync(layout.root);
+}
+
+function markStopped(layout: StoreLayout): void {
+  fs.rmSync(layout.abort, { force: true });
+  fsyncFolderSync(layout.root);
+}

@@ -1,0 +1,315 @@
+// One consume queue: fixed 20-byte entries (int64 physicalOffset, int32 size, int64 tagsCode) in files
+// of one size. Entry n lies at byte n * 20, so queue offset and position are the same thing.
+// The newest entries live in a tail buffer: reads near the end touch no file, writes go out in runs.
+// Invariant: entries [min, max) are dense; max only grows except by cut(). The queue is derived from
+// the log: whatever is lost here is built again from there.
+// `next` is the counter that append hands out; it runs ahead of max by what is not yet dispatched.
+// Source: RocketMQ ConsumeQueue, behaviour only.
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { DrError } from '../../base/index.ts';
+import type { QueueRef } from '../door.ts';
+import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES, mappedFileName, mappedFileOffset } from '../layout.ts';
+import { int32At, int64At } from '../log/record-bytes.ts';
+import type { QueueFiles } from './queue-files.ts';
+
+const TAIL_ENTRIES_FIRST = 64;
+const TAIL_ENTRIES_MAX = 4096;
+/** A hole larger than this is not padded: the offset in the record must be wrong. */
+const PAD_ENTRIES_MAX = 50_000_000;
+const SCAN_ENTRIES = 4096;
+
+/** What became of an entry: added, known already, or not the next one. */
+export type PutVerdict = 'added' | 'known' | 'gap';
+
+export interface EntryRun {
+  bytes: Buffer;
+  /** Position of the first entry in bytes. */
+  at: number;
+  count: number;
+}
+
+export class ConsumeQueue implements QueueRef {
+  readonly topic: string;
+  readonly queueId: number;
+  readonly folder: string;
+  next = 0;
+  min = 0;
+  max = 0;
+  readonly #files: QueueFiles;
+  readonly #fileSize: number;
+  #tail: Buffer = Buffer.alloc(0);
+  /** Queue offset of the first entry in the tail. */
+  #tailStart = 0;
+  /** Entries below are in the files. */
+  #written = 0;
+  #firstFile = -1;
+  #lastFile = -1;
+
+  constructor(ref: QueueRef, root: string, files: QueueFiles, fileSize: number) {
+    this.topic = ref.topic;
+    this.queueId = ref.queueId;
+    this.folder = path.join(root, ref.topic, String(ref.queueId));
+    this.#files = files;
+    this.#fileSize = fileSize;
+  }
+
+  get isEmpty(): boolean {
+    return this.max === this.min;
+  }
+
+  /** Whether the queue has ever had entries. */
+  get exists(): boolean {
+    return this.max > 0;
+  }
+
+  /** Physical offset of entry n; -1 for a pre-blank one. n must be in [0, max). */
+  physicalAt(n: number): number {
+    const run = this.read(n, 1);
+    if (int32At(run.bytes, run.at + 8) === CQ_BLANK_SIZE) return -1;
+    return int64At(run.bytes, run.at);
+  }
+
+  sizeAt(n: number): number {
+    const run = this.read(n, 1);
+    return int32At(run.bytes, run.at + 8);
+  }
+
+  /**
+   * Adds the entry of one record. tagHigh and tagLow are the two halves of its tagsCode.
+   * 'gap' changed nothing.
+   */
+  put(n: number, record: { physicalOffset: number; size: number }, tag: TagWords): PutVerdict {
+    if (n < this.max) return 'known';
+    if (n > this.max) {
+      if (this.max > 0) return 'gap';
+      this.#startAt(n);
+    }
+    this.#room();
+    const at = (this.max - this.#tailStart) * CQ_ENTRY_BYTES;
+    const tail = this.#tail;
+    const high = Math.floor(record.physicalOffset / 0x1_0000_0000);
+    writeInt32(tail, at, high);
+    writeInt32(tail, at + 4, record.physicalOffset | 0);
+    writeInt32(tail, at + 8, record.size);
+    writeInt32(tail, at + 12, tag.high);
+    writeInt32(tail, at + 16, tag.low);
+    this.max++;
+    if (this.next < this.max) this.next = this.max;
+    return 'added';
+  }
+
+  /**
+   * Pads up to n with pre-blank entries, so that offset and position stay the same thing.
+   * @throws DrError CORRUPT when the hole is beyond reason
+   */
+  padTo(n: number): void {
+    if (n - this.max > PAD_ENTRIES_MAX) {
+      throw new DrError('CORRUPT', `${this.folder}: hole from ${this.max} to ${n}`, {
+        context: { file: this.folder, offset: this.max },
+      });
+    }
+    const blank = { physicalOffset: 0, size: CQ_BLANK_SIZE };
+    while (this.max < n) this.put(this.max, blank, { high: 0, low: 0 });
+  }
+
+  /** Entries from n on, at most `count`, as many as lie in one piece (at least one). */
+  read(n: number, count: number): EntryRun {
+    if (n >= this.#tailStart) {
+      const at = (n - this.#tailStart) * CQ_ENTRY_BYTES;
+      return { bytes: this.#tail, at, count: Math.min(count, this.max - n) };
+    }
+    const position = n * CQ_ENTRY_BYTES;
+    const inFile = position % this.#fileSize;
+    const wanted = Math.min(count, this.#tailStart - n, (this.#fileSize - inFile) / CQ_ENTRY_BYTES);
+    const bytes = Buffer.allocUnsafe(wanted * CQ_ENTRY_BYTES);
+    const fd = this.#files.open(this.#pathOf(position - inFile));
+    fs.readSync(fd, bytes, 0, bytes.length, inFile);
+    return { bytes, at: 0, count: wanted };
+  }
+
+  /** Writes entries that are only in memory; the queue stays complete there until it returns. */
+  writeOut(): void {
+    while (this.#written < this.max) {
+      const position = this.#written * CQ_ENTRY_BYTES;
+      const inFile = position % this.#fileSize;
+      const file = this.#pathOf(position - inFile);
+      const fd = this.#files.open(file, this.#fileSize);
+      const pending = (this.max - this.#written) * CQ_ENTRY_BYTES;
+      const length = Math.min(pending, this.#fileSize - inFile);
+      const from = (this.#written - this.#tailStart) * CQ_ENTRY_BYTES;
+      const done = fs.writeSync(fd, this.#tail, from, length, inFile);
+      this.#files.dirty.add(file);
+      this.#noteFile(position - inFile);
+      // Why floor: a short write counts only whole entries; the rest is written again.
+      this.#written += Math.floor(done / CQ_ENTRY_BYTES);
+    }
+  }
+
+  /**
+   * Reads what the files hold: from the third-last file to the first entry that is none.
+   * Ends with max and the counter set; min is set by trimTo.
+   */
+  recover(): void {
+    const starts = listQueueFiles(this.folder);
+    if (starts.length === 0) return;
+    this.#firstFile = starts[0] as number;
+    this.#lastFile = starts.at(-1) as number;
+    const scanFrom = (starts.at(-3) ?? this.#firstFile) / CQ_ENTRY_BYTES;
+    const limit = (this.#lastFile + this.#fileSize) / CQ_ENTRY_BYTES;
+    this.#setEnd(limit);
+    let n = scanFrom;
+    while (n < limit) {
+      const run = this.read(n, SCAN_ENTRIES);
+      const good = countGood(run);
+      n += good;
+      if (good < run.count) break;
+    }
+    this.min = this.#firstFile / CQ_ENTRY_BYTES;
+    this.#setEnd(n);
+  }
+
+  /** Removes entries that point at or beyond the end of the log. */
+  cut(logEnd: number): void {
+    let low = this.min;
+    let high = this.max;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.physicalAt(middle) < logEnd) low = middle + 1;
+      else high = middle;
+    }
+    if (low < this.max) this.#cutTo(low);
+  }
+
+  /** Moves min to the first entry inside the log and deletes files that are wholly below. */
+  trimTo(logMin: number): void {
+    let low = this.min;
+    let high = this.max;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.physicalAt(middle) < logMin) low = middle + 1;
+      else high = middle;
+    }
+    this.min = low;
+    const keep = Math.min(this.#fileStart(this.min), this.#lastFile);
+    while (this.#firstFile >= 0 && this.#firstFile < keep) {
+      this.#removeFile(this.#firstFile);
+      this.#firstFile += this.#fileSize;
+    }
+  }
+
+  /** Deletes the whole queue from disk and memory. */
+  wipe(): void {
+    for (const start of listQueueFiles(this.folder)) this.#removeFile(start);
+    this.#firstFile = -1;
+    this.#lastFile = -1;
+    this.min = 0;
+    this.#setEnd(0);
+  }
+
+  /** Why pre-blank: Apache opens a queue that starts in the middle only with padded entries. */
+  #startAt(n: number): void {
+    const position = n * CQ_ENTRY_BYTES;
+    const fileStart = position - (position % this.#fileSize);
+    const file = this.#pathOf(fileStart);
+    const fd = this.#files.open(file, this.#fileSize);
+    const blank = Buffer.alloc(Math.min(position - fileStart, this.#fileSize));
+    for (let at = 8; at < blank.length; at += CQ_ENTRY_BYTES) writeInt32(blank, at, CQ_BLANK_SIZE);
+    if (blank.length > 0) fs.writeSync(fd, blank, 0, blank.length, 0);
+    this.#files.dirty.add(file);
+    this.#noteFile(fileStart);
+    this.min = n;
+    this.#setEnd(n);
+  }
+
+  /** Makes room for one entry: grow, then write out and keep the newer half as cache. */
+  #room(): void {
+    const held = this.max - this.#tailStart;
+    const capacity = this.#tail.length / CQ_ENTRY_BYTES;
+    if (held < capacity) return;
+    if (capacity < TAIL_ENTRIES_MAX) {
+      const grown = Buffer.alloc(Math.max(TAIL_ENTRIES_FIRST, capacity * 2) * CQ_ENTRY_BYTES);
+      this.#tail.copy(grown);
+      this.#tail = grown;
+      return;
+    }
+    this.writeOut();
+    const keep = capacity / 2;
+    this.#tail.copyWithin(0, (held - keep) * CQ_ENTRY_BYTES, held * CQ_ENTRY_BYTES);
+    this.#tailStart = this.max - keep;
+  }
+
+  /** Everything below `end` is in the files, the tail is empty. */
+  #setEnd(end: number): void {
+    this.max = end;
+    this.next = end;
+    this.#written = end;
+    this.#tailStart = end;
+  }
+
+  #cutTo(end: number): void {
+    this.writeOut();
+    const cutFile = this.#fileStart(end);
+    while (this.#lastFile > cutFile && this.#lastFile > this.#firstFile) {
+      this.#removeFile(this.#lastFile);
+      this.#lastFile -= this.#fileSize;
+    }
+    if (this.#lastFile === cutFile) {
+      const fd = this.#files.open(this.#pathOf(cutFile), this.#fileSize);
+      fs.ftruncateSync(fd, end * CQ_ENTRY_BYTES - cutFile);
+      fs.ftruncateSync(fd, this.#fileSize);
+    }
+    this.min = Math.min(this.min, end);
+    this.#setEnd(end);
+  }
+
+  #fileStart(n: number): number {
+    const position = n * CQ_ENTRY_BYTES;
+    return position - (position % this.#fileSize);
+  }
+
+  #pathOf(fileStart: number): string {
+    return path.join(this.folder, mappedFileName(fileStart));
+  }
+
+  #noteFile(fileStart: number): void {
+    if (this.#firstFile < 0) this.#firstFile = fileStart;
+    if (fileStart > this.#lastFile) this.#lastFile = fileStart;
+  }
+
+  #removeFile(fileStart: number): void {
+    const file = this.#pathOf(fileStart);
+    this.#files.drop(file);
+    fs.rmSync(file, { force: true });
+  }
+}
+
+/** The halves of an int64 tagsCode. */
+export interface TagWords {
+  high: number;
+  low: number;
+}
+
+function writeInt32(buf: Buffer, at: number, value: number): void {
+  buf[at] = value >>> 24;
+  buf[at + 1] = (value >>> 16) & 255;
+  buf[at + 2] = (value >>> 8) & 255;
+  buf[at + 3] = value & 255;
+}
+
+function countGood(run: EntryRun): number {
+  for (let i = 0; i < run.count; i++) {
+    const at = run.at + i * CQ_ENTRY_BYTES;
+    if (int32At(run.bytes, at + 8) <= 0 || int32At(run.bytes, at) < 0) return i;
+  }
+  return run.count;
+}
+
+function listQueueFiles(folder: string): number[] {
+  if (!fs.existsSync(folder)) return [];
+  return fs
+    .readdirSync(folder)
+    .map(mappedFileOffset)
+    .filter((start) => start !== undefined)
+    .sort((left, right) => left - right);
+}

@@ -1,0 +1,204 @@
+// Serves a pull: walks consume queue entries, keeps those whose tag hash is wanted, collects the
+// records. Adjacent records become one view of the ring or one read of a file.
+// Invariant: what comes from a file is checked first; a damaged record ends the answer before it, and
+// the pull that begins at it fails with CORRUPT. Nothing is ever stepped over in silence.
+// Source: RocketMQ DefaultMessageStore.getMessage, behaviour only.
+import { LIMITS, queueOffset } from '../../base/index.ts';
+import type { PullLimit, PullResult, PullStatus } from '../door.ts';
+import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES } from '../layout.ts';
+import type { LogFiles } from '../log/log-files.ts';
+import type { LogView } from '../log/log-view.ts';
+import { int32At, int64At } from '../log/record-bytes.ts';
+import type { ConsumeQueue, EntryRun } from './consume-queue.ts';
+
+/** Entries looked at in one pull when a filter rejects most of them. */
+const SCAN_ENTRIES_MAX = 16_000;
+/** Bytes between two records of one queue that are read along rather than skipped. */
+const READ_GAP_BYTES = 4_096;
+
+/** Records that lie near each other and are read in one go. */
+interface Stretch {
+  from: number;
+  to: number;
+  /** Offset and size of each record, alternating. */
+  records: number[];
+}
+
+export class Puller {
+  readonly #view: LogView;
+  readonly #files: LogFiles;
+
+  constructor(view: LogView, files: LogFiles) {
+    this.#view = view;
+    this.#files = files;
+  }
+
+  /** @throws DrError CORRUPT when the record at `from` is damaged */
+  pull(queue: ConsumeQueue | undefined, from: number, limit: PullLimit): PullResult {
+    if (queue === undefined) return emptyResult('NO_MATCHED_LOGIC_QUEUE', 0, undefined);
+    const refused = outside(queue, from);
+    if (refused !== undefined) return refused;
+    const stretches: Stretch[] = [];
+    const walk = this.#select(queue, from, { ...limit, stretches });
+    const result = emptyResult(walk.status, walk.next, queue);
+    for (const stretch of stretches) {
+      if (!this.#collect(stretch, result)) {
+        result.nextBeginOffset = queueOffset(this.#queueOffsetOf(queue, from, result));
+        break;
+      }
+    }
+    return result;
+  }
+
+  /** Chooses entries; stops at the limits. */
+  #select(queue: ConsumeQueue, from: number, limit: PullLimit & { stretches: Stretch[] }) {
+    const logMin = this.#files.minOffset;
+    const last = Math.min(queue.max, from + SCAN_ENTRIES_MAX);
+    let status: PullStatus = 'NO_MATCHED_MESSAGE';
+    let next = from;
+    let count = 0;
+    let bytes = 0;
+    while (next < last) {
+      const run = queue.read(next, Math.min(last - next, Math.max(32, limit.messagesMax)));
+      for (let i = 0; i < run.count; i++) {
+        const at = run.at + i * CQ_ENTRY_BYTES;
+        const size = int32At(run.bytes, at + 8);
+        const offset = int64At(run.bytes, at);
+        if (size === CQ_BLANK_SIZE || offset < logMin) {
+          if (count === 0) status = 'MESSAGE_WAS_REMOVING';
+        } else if (isWanted(run, at, limit.tagCodes)) {
+          if (count >= limit.messagesMax) return { status, next };
+          if (count > 0 && bytes + size > limit.bytesMax) return { status, next };
+          status = 'FOUND';
+          count++;
+          bytes += size;
+          addTo(limit.stretches, offset, size);
+        }
+        next++;
+      }
+    }
+    return { status, next };
+  }
+
+  /** Adds the bytes of a stretch; false when a damaged record cut it short. */
+  #collect(stretch: Stretch, result: PullResult): boolean {
+    if (this.#view.isInRing(stretch.from)) {
+      this.#collectFromRing(stretch, result);
+      return true;
+    }
+    const bytes = this.#view.readRange(stretch.from, stretch.to);
+    const { records } = stretch;
+    let runStart = 0;
+    let runEnd = 0;
+    const close = () => {
+      if (runEnd > runStart) result.chunks.push(bytes.subarray(runStart, runEnd));
+    };
+    for (let i = 0; i < records.length; i += 2) {
+      const at = records[i]! - stretch.from;
+      if (!this.#isSound(bytes, at, { offset: records[i]!, isFirst: result.messageCount === 0 })) {
+        close();
+        return false;
+      }
+      if (at !== runEnd) {
+        close();
+        runStart = at;
+      }
+      runEnd = at + records[i + 1]!;
+      result.messageCount++;
+      result.sizeBytes += records[i + 1]!;
+    }
+    close();
+    return true;
+  }
+
+  #collectFromRing(stretch: Stretch, result: PullResult): void {
+    const { records } = stretch;
+    let from = records[0]!;
+    let to = from;
+    for (let i = 0; i < records.length; i += 2) {
+      if (records[i] !== to) {
+        this.#view.pushRingViews(from, to, result.chunks);
+        from = records[i]!;
+      }
+      to = records[i]! + records[i + 1]!;
+      result.messageCount++;
+      result.sizeBytes += records[i + 1]!;
+    }
+    this.#view.pushRingViews(from, to, result.chunks);
+  }
+
+  #isSound(bytes: Buffer, at: number, record: { offset: number; isFirst: boolean }): boolean {
+    if (record.isFirst) {
+      this.#view.checkRecord(bytes, at, record.offset);
+      return true;
+    }
+    try {
+      this.#view.checkRecord(bytes, at, record.offset);
+      return true;
+    } catch {
+      // The records before it are good: they are served now, the next pull reports the damage.
+      return false;
+    }
+  }
+
+  /** Queue offset of the first record that was not served. */
+  #queueOffsetOf(queue: ConsumeQueue, from: number, result: PullResult): number {
+    const lastChunk = result.chunks.at(-1);
+    let servedEnd = -1;
+    if (lastChunk !== undefined) {
+      let at = 0;
+      while (at < lastChunk.length) {
+        servedEnd = int64At(lastChunk, at + 28);
+        at += int32At(lastChunk, at);
+      }
+    }
+    let n = from;
+    while (n < queue.max && queue.physicalAt(n) <= servedEnd) n++;
+    return n;
+  }
+}
+
+function isWanted(run: EntryRun, at: number, codes: ReadonlySet<number> | undefined): boolean {
+  if (codes === undefined) return true;
+  const low = int32At(run.bytes, at + 16);
+  // A tag hash is an int32; a due time of a delayed message is not and matches no tag.
+  return int32At(run.bytes, at + 12) === low >> 31 && codes.has(low);
+}
+
+function addTo(stretches: Stretch[], offset: number, size: number): void {
+  const last = stretches.at(-1);
+  const gap = last === undefined ? -1 : offset - last.to;
+  const span = last === undefined ? 0 : offset + size - last.from;
+  const isNear = gap >= 0 && gap <= READ_GAP_BYTES && span <= 4 * LIMITS.pullReplyBytesMax;
+  if (last === undefined || !isNear) {
+    stretches.push({ from: offset, to: offset + size, records: [offset, size] });
+    return;
+  }
+  last.to = offset + size;
+  last.records.push(offset, size);
+}
+
+function outside(queue: ConsumeQueue, from: number): PullResult | undefined {
+  const { min, max } = queue;
+  if (max === 0) return emptyResult('NO_MESSAGE_IN_QUEUE', 0, queue);
+  if (from < min) return emptyResult('OFFSET_TOO_SMALL', min, queue);
+  if (from === max) return emptyResult('OFFSET_OVERFLOW_ONE', from, queue);
+  if (from > max) return emptyResult('OFFSET_OVERFLOW_BADLY', max, queue);
+  return undefined;
+}
+
+function emptyResult(
+  status: PullStatus,
+  next: number,
+  queue: ConsumeQueue | undefined,
+): PullResult {
+  return {
+    status,
+    nextBeginOffset: queueOffset(next),
+    minOffset: queueOffset(queue?.min ?? 0),
+    maxOffset: queueOffset(queue?.max ?? 0),
+    messageCount: 0,
+    chunks: [],
+    sizeBytes: 0,
+  };
+}

@@ -1,0 +1,132 @@
+// Topics of a store, interned once: name, bytes and the queues behind them. The dispatcher finds a
+// topic by its bytes in a record without making a string; append finds its queue by index.
+// Source: ours.
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { DrError, LIMITS } from '../../base/index.ts';
+import { continueJavaHash } from '../../protocol/index.ts';
+import type { QueueRef, TopicHandle } from '../door.ts';
+import { SCHEDULE_TOPIC } from '../layout.ts';
+import { ConsumeQueue } from './consume-queue.ts';
+import { QueueFiles } from './queue-files.ts';
+
+const QUEUE_ID_MAX = 65_535;
+
+/** A TopicHandle with what only the store needs. */
+export class Topic implements TopicHandle {
+  readonly name: string;
+  readonly bytes: Buffer;
+  readonly id: number;
+  readonly queues: (ConsumeQueue | undefined)[] = [];
+  /** Java hash of `name + "#"`: the part of an index key that never changes. */
+  readonly keyHash: number;
+  readonly isSchedule: boolean;
+
+  constructor(name: string, id: number) {
+    this.name = name;
+    this.bytes = Buffer.from(name);
+    this.id = id;
+    const prefix = Buffer.from(`${name}#`);
+    this.keyHash = continueJavaHash(0, { bytes: prefix, start: 0, end: prefix.length });
+    this.isSchedule = name === SCHEDULE_TOPIC;
+  }
+}
+
+export class TopicTable {
+  readonly files = new QueueFiles();
+  readonly #root: string;
+  readonly #fileSize: number;
+  readonly #byName = new Map<string, Topic>();
+  readonly #byBytes = new Map<number, Topic[]>();
+  #last: Topic | undefined;
+
+  constructor(root: string, fileSize: number) {
+    this.#root = root;
+    this.#fileSize = fileSize;
+  }
+
+  /** @throws DrError USAGE when the name is empty or longer than a V1 record can carry */
+  intern(name: string): Topic {
+    const known = this.#byName.get(name);
+    if (known !== undefined) return known;
+    const length = Buffer.byteLength(name);
+    if (length === 0 || length > LIMITS.topicBytesMax || /[/\0]|^\.\.?$/.test(name)) {
+      throw new DrError('USAGE', `topic name of ${length} bytes; 1 to ${LIMITS.topicBytesMax}`);
+    }
+    const topic = new Topic(name, this.#byName.size);
+    this.#byName.set(name, topic);
+    const hash = hashOf(topic.bytes, 0, length);
+    const bucket = this.#byBytes.get(hash);
+    if (bucket === undefined) this.#byBytes.set(hash, [topic]);
+    else bucket.push(topic);
+    return topic;
+  }
+
+  /** The topic whose name is buf[start, start + length). */
+  ofBytes(buf: Buffer, start: number, length: number): Topic {
+    const last = this.#last;
+    if (last !== undefined && isName(last.bytes, buf, start, length)) return last;
+    const bucket = this.#byBytes.get(hashOf(buf, start, length));
+    const found = bucket?.find((topic) => isName(topic.bytes, buf, start, length));
+    this.#last = found ?? this.intern(buf.toString('utf8', start, start + length));
+    return this.#last;
+  }
+
+  /** The queue, created in memory when new. @throws DrError USAGE for an impossible queue id */
+  queue(topic: Topic, queueId: number): ConsumeQueue {
+    return topic.queues[queueId] ?? this.#addQueue(topic, queueId);
+  }
+
+  find(ref: QueueRef): ConsumeQueue | undefined {
+    return this.#byName.get(ref.topic)?.queues[ref.queueId];
+  }
+
+  *all(): Iterable<ConsumeQueue> {
+    for (const topic of this.#byName.values()) {
+      for (const queue of topic.queues) if (queue !== undefined) yield queue;
+    }
+  }
+
+  /** Finds every queue that has a folder and reads its end. */
+  recover(): void {
+    if (!fs.existsSync(this.#root)) return;
+    for (const name of foldersIn(this.#root)) {
+      for (const id of foldersIn(path.join(this.#root, name))) {
+        if (/^\d+$/.test(id)) this.queue(this.intern(name), Number(id)).recover();
+      }
+    }
+  }
+
+  /** Writes out entries that are only in memory. */
+  writeOut(): void {
+    for (const queue of this.all()) queue.writeOut();
+  }
+
+  #addQueue(topic: Topic, queueId: number): ConsumeQueue {
+    if (!Number.isInteger(queueId) || queueId < 0 || queueId > QUEUE_ID_MAX) {
+      throw new DrError('USAGE', `queue id ${queueId} is out of range`);
+    }
+    const ref = { topic: topic.name, queueId };
+    const queue = new ConsumeQueue(ref, this.#root, this.files, this.#fileSize);
+    topic.queues[queueId] = queue;
+    return queue;
+  }
+}
+
+const foldersIn = (folder: string): string[] =>
+  fs
+    .readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
+
+function hashOf(buf: Buffer, start: number, length: number): number {
+  let hash = length;
+  for (let i = start; i < start + length; i++) hash = (Math.imul(hash, 31) + buf[i]!) | 0;
+  return hash;
+}
+
+function isName(name: Buffer, buf: Buffer, start: number, length: number): boolean {
+  if (name.length !== length) return false;
+  for (let i = 0; i < length; i++) if (name[i] !== buf[start + i]) return false;
+  return true;
+}

@@ -1,0 +1,37 @@
+// The parts of an open store, made once by open-store and shared by reference.
+import type { Housekeeping } from './boot/housekeeping.ts';
+import type { EpochGuard, StoreOptions } from './door.ts';
+import type { StoreLayout } from './layout.ts';
+import type { CommitLog } from './log/commit-log.ts';
+import type { ExactAppender } from './log/exact-appender.ts';
+import type { FileLayer } from './log/file-layer.ts';
+import type { LogFiles } from './log/log-files.ts';
+import type { LogState } from './log/log-state.ts';
+import type { LogSyncer } from './log/log-syncer.ts';
+import type { LogView } from './log/log-view.ts';
+import type { Ring } from './log/ring.ts';
+import type { Dispatcher } from './queue/dispatcher.ts';
+import type { IndexService } from './queue/index-service.ts';
+import type { Puller } from './queue/puller.ts';
+import type { TopicTable } from './queue/topic-table.ts';
+
+export interface StoreParts {
+  options: StoreOptions;
+  layout: StoreLayout;
+  layer: FileLayer;
+  ring: Ring;
+  files: LogFiles;
+  state: LogState;
+  commitLog: CommitLog;
+  exact: ExactAppender;
+  view: LogView;
+  syncer: LogSyncer;
+  topics: TopicTable;
+  index: IndexService | undefined;
+  dispatcher: Dispatcher;
+  puller: Puller;
+  guard: EpochGuard;
+  keeping: Housekeeping;
+  /** Closes files, removes the abort marker after a clean end, gives the lock back. */
+  shut: (isClean: boolean) => void;
+}
