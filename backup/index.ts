@@ -1,0 +1,16 @@
+// Door of backup: snapshot, verify, restore, retention, and the jobs that run them on a schedule.
+export * from './backup.ts';
+export * from './config.ts';
+export type { ByteRange, ObjectInfo, ObjectStore, PutResult } from './object-store/index.ts';
+export {
+  openFileStore,
+  openS3Store,
+  openUploadJournal,
+  probeChecksumMode,
+  withRetry,
+  withThrottle,
+} from './object-store/index.ts';
+export type { KeepPolicy, PruneResult } from './repository/index.ts';
+export type { RestoreCut, RestoreProgress, RestoreResult } from './restore/index.ts';
+export type { SnapshotResult } from './snapshot/index.ts';
+export { VERIFY_DEPTHS, type VerifyDepth, type VerifyResult } from './verify/index.ts';

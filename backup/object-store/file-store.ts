@@ -1,0 +1,261 @@
+// Objects as files below one folder (a disk, an NFS mount).
+// The one idea: bytes are written and fsynced under `.tmp/`, then hard-linked to their name (create if
+// absent is atomic: link fails when the name exists) or renamed over it; then the folder is fsynced.
+// Invariant: the root is never created by a put: an unmounted target must fail, not fill another disk.
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { DrError, fsyncFolderSync } from '../../core-broker/base/index.ts';
+import {
+  type ByteRange,
+  checkKey,
+  missingObject,
+  type ObjectInfo,
+  type ObjectStore,
+  type PutOptions,
+  type PutResult,
+} from './port.ts';
+
+const TMP = '.tmp';
+const WRITE_BYTES = 4 * 1024 * 1024;
+
+export interface FileStoreOptions {
+  root: string;
+}
+
+/** Opens a folder as a target; creates it when its parent exists. @throws DrError UNREACHABLE */
+export function openFileStore(options: FileStoreOptions): ObjectStore {
+  const root = path.resolve(options.root);
+  try {
+    if (!fs.existsSync(root)) fs.mkdirSync(root);
+    fs.mkdirSync(path.join(root, TMP), { recursive: true });
+  } catch (cause) {
+    throw gone(root, cause);
+  }
+  removeLeftovers(path.join(root, TMP));
+  return new FileStore(root);
+}
+
+class FileStore implements ObjectStore {
+  readonly where: string;
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+    this.where = root;
+  }
+
+  async put(key: string, body: Uint8Array, options: PutOptions): Promise<PutResult> {
+    const target = this.#path(key);
+    if (options.ifAbsent && fs.existsSync(target)) return 'exists';
+    const tmp = path.join(this.#root, TMP, tmpName());
+    try {
+      await writeDurably(tmp, body);
+      this.#makeFolder(path.dirname(target));
+      if (options.ifAbsent) return linkIfAbsent(tmp, target);
+      fs.renameSync(tmp, target);
+      fsyncFolderSync(path.dirname(target));
+      return 'created';
+    } catch (reason) {
+      throw this.#explain(reason);
+    } finally {
+      removeQuietly(tmp);
+    }
+  }
+
+  putLarge(key: string, body: Uint8Array, options: PutOptions): Promise<PutResult> {
+    return this.put(key, body, options);
+  }
+
+  async get(key: string, range?: ByteRange): Promise<Buffer> {
+    let handle: fs.promises.FileHandle;
+    try {
+      handle = await fs.promises.open(this.#path(key), 'r');
+    } catch (reason) {
+      throw this.#explain(reason, key);
+    }
+    try {
+      const { size } = await handle.stat();
+      const start = range?.start ?? 0;
+      const end = Math.min(range?.end ?? size, size);
+      if (range && start >= size) {
+        throw new DrError(
+          'CORRUPT',
+          `${this.where}: ${key} has ${size} bytes, asked from ${start}`,
+        );
+      }
+      return await readFully(handle, start, end - start);
+    } catch (reason) {
+      throw this.#explain(reason, key);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    try {
+      const stat = fs.statSync(this.#path(key));
+      return { key, sizeBytes: stat.size, modifiedMs: stat.mtimeMs };
+    } catch (reason) {
+      const failure = this.#explain(reason, key);
+      if (failure.code === 'NOT_FOUND') return undefined;
+      throw failure;
+    }
+  }
+
+  async list(prefix: string): Promise<ObjectInfo[]> {
+    this.#requireRoot();
+    const found: ObjectInfo[] = [];
+    const folder = prefix.includes('/') ? prefix.slice(0, prefix.lastIndexOf('/')) : '';
+    this.#walk(folder, prefix, found);
+    return found.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  async delete(keys: string[]): Promise<void> {
+    const folders = new Set<string>();
+    for (const key of keys) {
+      const target = this.#path(key);
+      try {
+        fs.unlinkSync(target);
+        folders.add(path.dirname(target));
+      } catch (reason) {
+        const failure = this.#explain(reason, key);
+        if (failure.code !== 'NOT_FOUND') throw failure;
+      }
+    }
+    for (const folder of folders) fsyncFolderSync(folder);
+  }
+
+  async sweep(): Promise<void> {
+    removeLeftovers(path.join(this.#root, TMP));
+  }
+
+  close(): void {
+    // Holds no handle between calls.
+  }
+
+  #path(key: string): string {
+    return path.join(this.#root, ...checkKey(key).split('/'));
+  }
+
+  #walk(folder: string, prefix: string, found: ObjectInfo[]): void {
+    const at = path.join(this.#root, folder);
+    if (!fs.existsSync(at)) return;
+    for (const entry of fs.readdirSync(at, { withFileTypes: true })) {
+      const key = folder === '' ? entry.name : `${folder}/${entry.name}`;
+      if (key === TMP) continue;
+      if (entry.isDirectory()) this.#walk(key, prefix, found);
+      else if (key.startsWith(prefix)) {
+        const stat = fs.statSync(path.join(at, entry.name));
+        found.push({ key, sizeBytes: stat.size, modifiedMs: stat.mtimeMs });
+      }
+    }
+  }
+
+  /** Makes the folders of a key durable, one level at a time, never the root itself. */
+  #makeFolder(folder: string): void {
+    this.#requireRoot();
+    let at = this.#root;
+    for (const part of path.relative(this.#root, folder).split(path.sep)) {
+      if (part === '') continue;
+      const parent = at;
+      at = path.join(at, part);
+      if (fs.existsSync(at)) continue;
+      fs.mkdirSync(at, { recursive: true });
+      fsyncFolderSync(parent);
+    }
+  }
+
+  #requireRoot(): void {
+    if (!fs.existsSync(path.join(this.#root, TMP))) throw gone(this.#root, undefined);
+  }
+
+  /** A missing file in a target that is gone is "unreachable", never "not found". */
+  #explain(reason: unknown, key?: string): DrError {
+    const failure = DrError.from(reason);
+    const code = (reason as NodeJS.ErrnoException | undefined)?.code;
+    if (failure.code === 'NOT_FOUND' || code === 'ENOTDIR') {
+      if (!fs.existsSync(path.join(this.#root, TMP))) return gone(this.#root, reason);
+      return key === undefined ? failure : missingObject(this.where, key);
+    }
+    if (code === 'EIO' || code === 'ESTALE' || code === 'EROFS') return gone(this.#root, reason);
+    if (code === 'EACCES' || code === 'EPERM') {
+      return new DrError('AUTH', `${this.where}: ${failure.message}`, { cause: reason });
+    }
+    return failure;
+  }
+}
+
+async function writeDurably(file: string, body: Uint8Array): Promise<void> {
+  const handle = await fs.promises.open(file, 'wx');
+  try {
+    for (let at = 0; at < body.length; ) {
+      const length = Math.min(WRITE_BYTES, body.length - at);
+      at += (await handle.write(body, at, length, at)).bytesWritten;
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readFully(
+  handle: fs.promises.FileHandle,
+  start: number,
+  length: number,
+): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(Math.max(0, length));
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
+    if (bytesRead === 0) throw new DrError('CORRUPT', 'an object became shorter while it was read');
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+function linkIfAbsent(tmp: string, target: string): PutResult {
+  try {
+    fs.linkSync(tmp, target);
+  } catch (reason) {
+    // Expected: another writer was first. Its object is whole, because it was linked whole.
+    if ((reason as NodeJS.ErrnoException).code === 'EEXIST') return 'exists';
+    throw reason;
+  }
+  fsyncFolderSync(path.dirname(target));
+  return 'created';
+}
+
+const gone = (root: string, cause: unknown): DrError =>
+  new DrError('UNREACHABLE', `${root}: the backup target is gone or not mounted`, {
+    cause,
+    retry: 'never',
+    hint: 'mount the target, or create its folder when this is the first backup',
+  });
+
+const tmpName = (): string => `${os.hostname()}~${process.pid}~${randomBytes(8).toString('hex')}`;
+
+/** Removes what killed writers of this machine left behind, and this process' own. */
+function removeLeftovers(folder: string): void {
+  if (!fs.existsSync(folder)) return;
+  for (const name of fs.readdirSync(folder)) {
+    const [host, pid] = name.split('~');
+    if (host === os.hostname() && !isAlive(Number(pid))) removeQuietly(path.join(folder, name));
+  }
+}
+
+/** True when a process of this machine has this id. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (reason) {
+    // EPERM means it exists and belongs to somebody else.
+    return (reason as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function removeQuietly(file: string): void {
+  fs.rmSync(file, { force: true });
+}

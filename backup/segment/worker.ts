@@ -1,0 +1,19 @@
+// Entry of a worker thread: one task at a time, answers by message. Buffers are handed over, not copied.
+// Errors cross as plain data, because class instances lose their kind on the way.
+import { parentPort } from 'node:worker_threads';
+import { DrError } from '../../core-broker/base/index.ts';
+import { runArchive, runExtract, type SegmentTask } from './tasks.ts';
+
+parentPort?.on('message', (task: SegmentTask) => {
+  try {
+    if (task.kind === 'archive') {
+      const answer = runArchive(task);
+      parentPort?.postMessage({ ok: true, answer }, [answer.object.buffer as ArrayBuffer]);
+      return;
+    }
+    parentPort?.postMessage({ ok: true, answer: runExtract(task) });
+  } catch (reason) {
+    const { code, message, context } = DrError.from(reason);
+    parentPort?.postMessage({ ok: false, code, message, context });
+  }
+});

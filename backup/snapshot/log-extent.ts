@@ -1,0 +1,126 @@
+// How far the log of a live store reaches: the end of its last whole record, found by scanning the
+// newest file that holds data. Files behind it were allocated ahead and are empty.
+
+import { hash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { DrError, sleep } from '../../core-broker/base/index.ts';
+import {
+  emptyView,
+  type FileScan,
+  findGaps,
+  findNextRecord,
+  type Gap,
+  type LogFile,
+  readRecord,
+  type ScanInput,
+  scanFile,
+} from '../log/index.ts';
+
+export interface LogExtent {
+  /** Files that hold data, in order. */
+  files: LogFile[];
+  min: number;
+  /** Behind the last whole record. */
+  max: number;
+  gaps: Gap[];
+  lastStoreTimestampMs: number | undefined;
+}
+
+/** @param pathOf  where the pinned file of a name is */
+export async function findExtent(
+  files: readonly LogFile[],
+  pathOf: (name: string) => string,
+): Promise<LogExtent> {
+  let count = files.length;
+  while (count > 0) {
+    const file = files[count - 1] as LogFile;
+    const scan = await scanSettled({
+      path: pathOf(file.name),
+      startOffset: file.startOffset,
+      sizeBytes: file.sizeBytes,
+    });
+    if (scan.end > file.startOffset) {
+      const kept = files.slice(0, count);
+      const { end: max, lastStoreTimestampMs } = scan;
+      return {
+        files: kept,
+        min: firstStart(kept),
+        max,
+        gaps: findGaps(kept),
+        lastStoreTimestampMs,
+      };
+    }
+    count -= 1;
+  }
+  const min = firstStart(files);
+  return { files: [], min, max: min, gaps: [], lastStoreTimestampMs: undefined };
+}
+
+const TRIES = 4;
+const PAUSE_MS = 50;
+
+/**
+ * Scans a file that may be written to meanwhile: a record caught half-written is whole a moment later.
+ * @throws DrError CORRUPT when valid records follow bytes that are none: the end is not the end
+ */
+async function scanSettled(input: ScanInput): Promise<FileScan> {
+  let scan = await scanFile(input, () => true);
+  for (let attempt = 1; scan.stop === 'invalid' && attempt < TRIES; attempt++) {
+    await sleep(PAUSE_MS);
+    scan = await scanFile(input, () => true);
+  }
+  if (scan.stop !== 'invalid') return scan;
+  const next = await findNextRecord(input, scan.end + 1);
+  if (next === undefined) return scan;
+  throw new DrError(
+    'CORRUPT',
+    `${path.basename(input.path)}: damaged at ${scan.end}, valid records follow at ${next}`,
+    {
+      hint: 'repair the store from a replica or an earlier backup, then run the backup again',
+      context: { file: path.basename(input.path), offset: scan.end, next },
+    },
+  );
+}
+
+const firstStart = (files: readonly LogFile[]): number => files[0]?.startOffset ?? 0;
+
+const HEAD_BYTES = 4 * 1024;
+const TAIL_BYTES = 64 * 1024;
+
+/**
+ * SHA-256 of both edges of [0, dataBytes): cheap proof that a file still is the one it was. A store that
+ * recycles or cuts files changes one of them.
+ */
+export function hashEdges(file: string, dataBytes: number): string {
+  const fd = fs.openSync(file, 'r');
+  try {
+    const head = readAt(fd, 0, Math.min(HEAD_BYTES, dataBytes));
+    const tailBytes = Math.min(TAIL_BYTES, dataBytes);
+    const tail = readAt(fd, dataBytes - tailBytes, tailBytes);
+    return hash('sha256', Buffer.concat([head, tail]), 'hex');
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Store time of the record a file starts with, for restores to a time. */
+export function firstStoreTimestamp(file: string, startOffset: number): number | null {
+  const fd = fs.openSync(file, 'r');
+  try {
+    const sizeBytes = readAt(fd, 0, 4).readInt32BE(0);
+    if (sizeBytes <= 0 || sizeBytes > 64 * 1024 * 1024) return null;
+    const bytes = readAt(fd, 0, sizeBytes);
+    const view = emptyView();
+    const place = { bytes, at: 0, end: bytes.length, physicalOffset: startOffset };
+    return readRecord(place, view) === 'record' ? view.storeTimestampMs : null;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function readAt(fd: number, position: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  const read = fs.readSync(fd, bytes, 0, length, position);
+  return bytes.subarray(0, read);
+}

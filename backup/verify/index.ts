@@ -1,0 +1,2 @@
+// Door of verification.
+export * from './verify.ts';
