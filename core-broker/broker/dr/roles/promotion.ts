@@ -125,7 +125,7 @@ export class RoleChange {
     tableSink.closeGate(`promotion ${request.opId} is under way`);
     try {
       await store.flush();
-      if (request.forced) await sink.cutPartialRecord();
+      await this.#endAtRecord(request);
       await store.dispatched();
       if (request.token !== null) await this.#verify(request.token);
       parts.tables.save();
@@ -165,14 +165,18 @@ export class RoleChange {
     await register();
   }
 
-  async #verify(theirs: SealedTailToken): Promise<void> {
+  /** A copy may end inside a record: never when everything was drained, perhaps after a failover. */
+  async #endAtRecord(request: PromoteRequest): Promise<void> {
     const { store } = this.#with.parts;
     const { maxOffset } = store.storeBounds();
     const validated = store.validatedEnd();
-    if (validated !== maxOffset) {
-      const text = `the copy ends inside a record (${validated} of ${maxOffset} bytes are whole)`;
-      throw new DrError('VERIFY_FAILED', text);
-    }
+    if (validated === maxOffset) return;
+    if (request.token === null) return this.#with.sink.cutPartialRecord();
+    const text = `the copy ends inside a record (${validated} of ${maxOffset} bytes are whole)`;
+    throw new DrError('VERIFY_FAILED', text);
+  }
+
+  async #verify(theirs: SealedTailToken): Promise<void> {
     const ours = await this.#with.tokens.compute();
     const difference = tokenDifference(ours, theirs);
     if (difference === undefined) return;

@@ -13,9 +13,6 @@ import type { MessageStore } from '../../../store/index.ts';
 import type { SinkEnd, StandbySink } from '../../door.ts';
 import { HA_READ_BYTES } from '../../ha/index.ts';
 
-/** drained() resolves when fewer bytes than this wait for the disk. */
-const PENDING_LOW_BYTES = 4 * 1024 * 1024;
-
 export class StoreSink implements StandbySink {
   readonly #store: MessageStore;
   readonly #rootDir: string;
@@ -63,8 +60,7 @@ export class StoreSink implements StandbySink {
   }
 
   async drained(): Promise<void> {
-    const low = this.#store.storeBounds().maxOffset - PENDING_LOW_BYTES;
-    if (low > 0) await this.#store.durable(low);
+    await this.#store.durable(this.#store.storeBounds().maxOffset);
   }
 
   flush(): Promise<void> {
