@@ -3,7 +3,7 @@
 // assigns offsets and encodes the record into the ring in one tick. Whoever must acknowledge waits
 // until `onDurable` reports an end at or beyond the record's end; nothing is acknowledged before.
 import type { CommitLogOffset, Epoch, QueueOffset } from '../base/index.ts';
-import type { LineageEntry, RegionRole, SealedTailToken, WriteState } from '../protocol/index.ts';
+import type { LineageEntry, RegionRole, WriteState } from '../protocol/index.ts';
 
 export interface QueueRef {
   topic: string;
@@ -238,9 +238,3 @@ export interface StoreOptions {
   /** Role to start with when the store has no drEpoch file. */
   initialRole: RegionRole;
 }
-
-/** Computes the sealed-tail token of a store at rest. */
-export type ComputeToken = (
-  store: MessageStore,
-  offsets: { consumer: Iterable<string>; delay: Iterable<string> },
-) => Promise<SealedTailToken>;
