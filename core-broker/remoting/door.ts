@@ -33,7 +33,7 @@ export interface ServerConnection {
    * position at once (hot path: reply templates).
    */
   reserve(size: number): number;
-  readonly output: { readonly buffer: Buffer };
+  readonly output: { readonly buffer: Buffer; readonly unsentBytes: number };
   /** Answers a request (never for oneway requests: the caller checks). */
   respond(opaque: number, response: ResponseInit): void;
   /** Server -> client request with an answer (codes 307, 309, 326). */

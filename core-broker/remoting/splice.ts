@@ -17,7 +17,7 @@ export interface Splice {
   /** Bytes forwarded from the first socket to the second, and back. */
   readonly forwardBytes: number;
   readonly backwardBytes: number;
-  /** Destroys both sides. */
+  /** Destroys both sides; with a reason the peers see a reset instead of an end. */
   close(reason?: DrError): void;
 }
 
@@ -84,7 +84,10 @@ class JoinedSockets implements Splice {
 
   close(reason?: DrError): void {
     this.#reason ??= reason;
-    this.#first.destroy();
-    this.#second.destroy();
+    for (const side of [this.#first, this.#second]) {
+      // Why a reset: a stream that was cut must not look like one that ended.
+      if (reason && !side.destroyed && !side.connecting) side.resetAndDestroy();
+      else side.destroy();
+    }
   }
 }
