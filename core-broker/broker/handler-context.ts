@@ -5,8 +5,8 @@ import type { ConsumerTable, ProducerTable, QueueLocks } from './clients/index.t
 import type { Creation } from './metadata/index.ts';
 import type { BrokerParts } from './parts.ts';
 import { refuse } from './response-codes.ts';
-import type { MessageWriter } from './send/index.ts';
 import type { BrokerStats } from './stats/index.ts';
+import type { MessageWriter } from './writing/index.ts';
 
 export interface HandlerContext {
   parts: BrokerParts;

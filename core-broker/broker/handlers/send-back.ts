@@ -24,7 +24,7 @@ import type { HandlerContext } from '../handler-context.ts';
 import type { Topic } from '../metadata/index.ts';
 import { OK, refuse } from '../response-codes.ts';
 import { clampLevel } from '../schedule/index.ts';
-import { parkForDelay, type Target } from '../send/index.ts';
+import { parkForDelay, type Target } from '../writing/index.ts';
 
 /** First retry comes after level 3 (10 s). */
 const FIRST_LEVEL = 3;

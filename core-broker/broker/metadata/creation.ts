@@ -3,7 +3,9 @@
 // remove it, and a standby must stay a copy. Source: TopicConfigManager and SubscriptionGroupManager.
 import {
   dlqTopic,
+  groupOfTopic,
   groupProblem,
+  isRetryTopic,
   newSubscriptionGroup,
   newTopicConfig,
   Perm,
@@ -43,6 +45,12 @@ export class Creation {
     const made = newTopicConfig(wish.topic, queues, pattern.perm & ~Perm.INHERIT);
     made.topicSysFlag = pattern.topicSysFlag;
     return this.#put(made);
+  }
+
+  /** The topic of a send that is not there yet: retry topics by their own rule. */
+  onSend(wish: TopicWish): Topic | undefined {
+    if (!isRetryTopic(wish.topic)) return this.fromDefault(wish);
+    return this.retryTopic(groupOfTopic(wish.topic), 1);
   }
 
   /** The retry topic of a group, created when missing. */

@@ -6,6 +6,8 @@ import type { Clock } from '../../base/index.ts';
 import {
   bumpDataVersion,
   type DataVersion,
+  isRetryTopic,
+  isSendForbidden,
   newDataVersion,
   readDataVersion,
   readTopicConfig,
@@ -21,6 +23,8 @@ export interface Topic {
   /** Messages and body bytes appended since start; plain fields because sends count here. */
   putCount: number;
   putBytes: number;
+  /** Sends to it need more than the plain path: forbidden, retry or schedule topics. */
+  readonly isSpecial: boolean;
 }
 
 export type TopicListener = (changed: TopicConfig[]) => void;
@@ -139,7 +143,8 @@ export class TopicTable {
       return;
     }
     const handle = this.#store.topic(config.topicName);
-    const topic: Topic = { config, handle, putCount: 0, putBytes: 0 };
+    const isSpecial = isSendForbidden(config.topicName) || isRetryTopic(config.topicName);
+    const topic: Topic = { config, handle, putCount: 0, putBytes: 0, isSpecial };
     this.#byName.set(config.topicName, topic);
     const hash = hashBytes(topic.handle.bytes, 0, topic.handle.bytes.length);
     const bucket = this.#byHash.get(hash);

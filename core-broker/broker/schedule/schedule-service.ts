@@ -14,7 +14,7 @@ import {
 import type { MessageStore } from '../../store/index.ts';
 import type { DelayOffsets } from '../metadata/index.ts';
 import type { ScheduleService } from '../parts.ts';
-import type { MessageWriter } from '../send/index.ts';
+import type { MessageWriter } from '../writing/index.ts';
 
 const SCAN_MS = 100;
 const PAUSE_AFTER_ERROR_MS = 10_000;

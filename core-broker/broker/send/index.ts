@@ -1,4 +1,3 @@
 // Door of the send path.
-export * from './delay-rewrite.ts';
-export * from './message-writer.ts';
-export * from './withheld-replies.ts';
+export * from './send-path.ts';
+export * from './stored-properties.ts';

@@ -2,6 +2,7 @@
 // the record's end may be acknowledged. First in, first out: ends only grow.
 // Invariant: no reply leaves before onDurable passed its record's end.
 // Shape: one growable byte buffer and three parallel arrays; a release writes one contiguous piece.
+import { decodeCommand, encodeCommand } from '../../protocol/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
 
 const FIRST_BYTES = 4 * 1024;
@@ -55,6 +56,18 @@ export class WithheldReplies {
     this.#head = head;
     if (head === this.#ends.length) this.clear();
     else if (head > 4_096) this.#compact();
+  }
+
+  /** Answers replies held since before `beforeMs` with another code; their records are stored. */
+  releaseLate(connection: ServerConnection, late: { beforeMs: number; code: number }): void {
+    while (this.count > 0 && (this.#timesMs[this.#head] as number) < late.beforeMs) {
+      const stop = this.#stops[this.#head] as number;
+      const reply = decodeCommand(this.buffer, this.#start, stop);
+      connection.write(encodeCommand({ ...reply, code: late.code }));
+      this.#start = stop;
+      this.#head++;
+    }
+    if (this.count === 0) this.clear();
   }
 
   /** Takes the opaques of all held replies out: their records will not be acknowledged. */

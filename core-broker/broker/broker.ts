@@ -1,0 +1,252 @@
+// A broker process part: opens the store, builds the parts, attaches the DR side, listens.
+// Order of start: listen (the port may be the system's choice and is part of every record) -> open the
+// store -> tables and handlers -> DR side -> let clients in -> register. Clients that connect earlier
+// wait; nobody is served before the DR side decided whether this store may write.
+// Order of stop: goodbye to name servers -> held pulls answered -> everything appended is durable and
+// answered -> connections closed -> tables written -> store closed.
+import { type Clock, createLog, DrError, sleep, systemClock } from '../base/index.ts';
+import { type DrStatus, encodeHost } from '../protocol/index.ts';
+import { RemotingServer } from '../remoting/index.ts';
+import { type MessageStore, openStore } from '../store/index.ts';
+import { type AdmissionSlot, OPEN_ADMISSION } from './admission.ts';
+import { type BuiltBroker, buildParts } from './build-parts.ts';
+import type { BrokerConfig } from './config/index.ts';
+import { BrokerDispatcher } from './dispatcher.ts';
+import type {
+  Broker,
+  DrBrokerOptions,
+  LinkControl,
+  StandbyMetadataSink,
+  StandbySink,
+} from './door.ts';
+import { attachDr } from './dr/index.ts';
+import { exposeBroker } from './metrics.ts';
+import type { DrAttachment } from './parts.ts';
+import { storeOptions } from './store-options.ts';
+
+const log = createLog('broker');
+
+/** How long start() waits for the first registration; it goes on in the background. */
+const FIRST_REGISTRATION_MS = 3_000;
+/** How long stop() waits for a disk that does not answer. */
+const LAST_FLUSH_MS = 10_000;
+
+export interface BrokerOptions {
+  config: BrokerConfig;
+  /** Without it the broker is plain: no epochs. */
+  dr?: DrBrokerOptions;
+  /** Told when a part died; the process must end. */
+  onFailure?: (reason: DrError) => void;
+  clock?: Clock;
+}
+
+/** Creates a broker; nothing is opened before start(). */
+export function createBroker(options: BrokerOptions): Broker {
+  return new BrokerNode(options);
+}
+
+interface Running {
+  store: MessageStore;
+  built: BuiltBroker;
+  dr: DrAttachment;
+}
+
+class BrokerNode implements Broker {
+  readonly #options: BrokerOptions;
+  readonly #admission: AdmissionSlot = { current: OPEN_ADMISSION };
+  readonly #dispatcher: BrokerDispatcher;
+  readonly #server: RemotingServer;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #port = 0;
+  #running: Running | undefined;
+  #link: LinkControl | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.#dispatcher = new BrokerDispatcher(this.#admission);
+    this.#server = new RemotingServer({
+      host: options.config.bindAddress,
+      port: options.config.listenPort,
+      listener: this.#dispatcher,
+    });
+  }
+
+  get store(): MessageStore {
+    return this.#started.store;
+  }
+
+  get storeRoot(): string {
+    return this.#options.config.storePathRootDir;
+  }
+
+  get sink(): StandbySink | undefined {
+    return this.#started.dr.sink;
+  }
+
+  get metadataSink(): StandbyMetadataSink | undefined {
+    return this.#started.dr.metadataSink;
+  }
+
+  get address(): string {
+    return `${this.#options.config.brokerIP1}:${this.#port}`;
+  }
+
+  get haAddress(): string {
+    return this.#started.dr.haAddress;
+  }
+
+  status(): DrStatus | undefined {
+    return this.#running?.dr.status();
+  }
+
+  health(): { reasons: string[] } {
+    const running = this.#running;
+    return { reasons: running ? running.dr.drHealth().reasons : ['the broker is not running'] };
+  }
+
+  useLink(link: LinkControl): void {
+    this.#link = link;
+    this.#running?.dr.useLink(link);
+  }
+
+  async start(): Promise<void> {
+    const { config } = this.#options;
+    try {
+      const port = await this.#server.listen();
+      this.#port = port;
+      this.#dispatcher.useVipPort(await this.#server.listenAlso(config.listenPort && port - 2));
+      const storeHost = encodeHost(config.brokerIP1, port);
+      const store = await openStore(storeOptions(this.#options, storeHost));
+      await this.#serve(store, storeHost);
+    } catch (reason) {
+      await this.#abandon();
+      throw DrError.from(reason);
+    }
+    log.info('broker.started', 'broker serves clients', { address: this.address });
+  }
+
+  async #serve(store: MessageStore, storeHost: Buffer): Promise<void> {
+    const { config, clock = systemClock, dr: drOptions } = this.#options;
+    const built = buildParts({
+      config,
+      clock,
+      store,
+      storeHost,
+      admission: this.#admission,
+      dispatcher: this.#dispatcher,
+      addresses: () => ({ broker: this.address, ha: this.haAddress }),
+      fail: (reason) => this.#fail(reason),
+    });
+    const dr = attachDr(built.parts, drOptions);
+    if (this.#link) dr.useLink(this.#link);
+    this.#running = { store, built, dr };
+    built.release.start(store.storeBounds().maxOffset);
+    built.pulls.held.start();
+    built.expiry.start();
+    built.context.stats.start();
+    await dr.start();
+    this.#startSaving(built);
+    this.#expose(built);
+    this.#dispatcher.open();
+    // Why a race: a name server that is away must not keep the broker from serving.
+    await Promise.race([built.registration.start(), sleep(FIRST_REGISTRATION_MS)]);
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    const running = this.#running;
+    if (running === undefined) return this.#server.close();
+    const { store, built, dr } = running;
+    built.schedule.stop();
+    await built.registration.stop();
+    await dr.stop();
+    built.pulls.held.stop();
+    await this.#lastFlush(store);
+    built.release.stop();
+    built.expiry.stop();
+    built.context.stats.stop();
+    await this.#server.close();
+    built.parts.tables.save();
+    await store.close();
+    log.info('broker.stopped', 'broker stopped', { address: this.address });
+  }
+
+  /** So that everything appended is answered before the connections go. */
+  async #lastFlush(store: MessageStore): Promise<void> {
+    try {
+      await Promise.race([store.flush(), sleep(LAST_FLUSH_MS)]);
+    } catch (reason) {
+      // Unanswered sends stay unanswered: the clients take them as unknown and send again.
+      const error = DrError.from(reason).message;
+      log.warn('broker.unflushed', 'the last messages could not be made durable', { error });
+    }
+  }
+
+  /** A start that failed leaves nothing open. */
+  async #abandon(): Promise<void> {
+    await this.#server.close();
+    const running = this.#running;
+    if (running === undefined) return;
+    running.built.pulls.held.stop();
+    running.built.release.stop();
+    running.built.expiry.stop();
+    running.built.context.stats.stop();
+    await running.built.registration.stop();
+    await running.dr.stop();
+    await running.store.close();
+  }
+
+  #startSaving({ parts }: BuiltBroker): void {
+    const { config, tables } = parts;
+    const save = (write: () => void) => () => {
+      try {
+        write();
+      } catch (reason) {
+        // Kept in memory and tried again; a full disk must not stop reads.
+        const error = DrError.from(reason).message;
+        log.warn('metadata.unsaved', 'offsets could not be written; trying again', { error });
+      }
+    };
+    this.#timers.push(
+      setInterval(
+        save(() => tables.offsets.save()),
+        config.flushConsumerOffsetInterval,
+      ),
+      setInterval(
+        save(() => tables.delays.save()),
+        config.flushDelayOffsetInterval,
+      ),
+    );
+  }
+
+  #expose({ context, pulls }: BuiltBroker): void {
+    const bounds = () => this.store.storeBounds();
+    exposeBroker({
+      stats: context.stats,
+      heldPulls: () => pulls.held.held,
+      connections: () => this.#server.connections.size,
+      logEnd: () => bounds().maxOffset,
+      dispatchBehindBytes: () => bounds().maxOffset - bounds().dispatchedOffset,
+      unflushedBytes: () => bounds().maxOffset - bounds().flushedOffset,
+    });
+  }
+
+  get #started(): Running {
+    if (this.#running) return this.#running;
+    throw new DrError('UNEXPECTED', 'the broker is not started');
+  }
+
+  #fail(reason: DrError): void {
+    log.error('broker.failed', 'a part of the broker died', {
+      code: reason.code,
+      error: reason.message,
+    });
+    this.#options.onFailure?.(reason);
+  }
+}

@@ -1,0 +1,122 @@
+// Builds everything of a broker over an open store: tables, registry of clients, send and pull paths,
+// handlers, registration. Pure wiring; the order only follows who needs whom.
+import { type Clock, createLog, type DrError } from '../base/index.ts';
+import { Perm, RequestCode } from '../protocol/index.ts';
+import type { MessageStore } from '../store/index.ts';
+import { addAdminHandlers } from './admin/index.ts';
+import type { AdmissionSlot } from './admission.ts';
+import { ClientExpiry, ConsumerTable, ProducerTable, QueueLocks } from './clients/index.ts';
+import type { BrokerConfig } from './config/index.ts';
+import type { BrokerDispatcher } from './dispatcher.ts';
+import type { HandlerContext } from './handler-context.ts';
+import { addHandlers } from './handlers/index.ts';
+import { Creation, openMetadata } from './metadata/index.ts';
+import type { BrokerParts } from './parts.ts';
+import { PullHandler } from './pull/index.ts';
+import { RegistrationService } from './registration/index.ts';
+import { ReplyRelease, ReplyTemplate } from './replies/index.ts';
+import { refusalOf } from './response-codes.ts';
+import { DelayDelivery, parseDelayLevels } from './schedule/index.ts';
+import { SendPath, StoredProperties } from './send/index.ts';
+import { BrokerStats } from './stats/index.ts';
+import { MessageWriter } from './writing/index.ts';
+
+const log = createLog('broker');
+
+export interface BuildOptions {
+  config: BrokerConfig;
+  clock: Clock;
+  store: MessageStore;
+  admission: AdmissionSlot;
+  dispatcher: BrokerDispatcher;
+  /** Advertised host and port in record form. */
+  storeHost: Buffer;
+  addresses: () => { broker: string; ha: string };
+  fail: (reason: DrError) => void;
+}
+
+/** The parts with the services that start and stop with the broker. */
+export interface BuiltBroker {
+  parts: BrokerParts;
+  context: HandlerContext;
+  pulls: PullHandler;
+  registration: RegistrationService;
+  schedule: DelayDelivery;
+  release: ReplyRelease;
+  expiry: ClientExpiry;
+}
+
+export function buildParts(options: BuildOptions): BuiltBroker {
+  const { config, clock, store, admission, dispatcher } = options;
+  const tables = openMetadata({ config, store, clock });
+  const stats = new BrokerStats(tables.topics, clock);
+  const creation = new Creation(config, tables, admission);
+  const consumers = new ConsumerTable((group) => {
+    const wanted = tables.groups.find(group.name)?.notifyConsumerIdsChangedEnable ?? true;
+    if (!config.notifyConsumerIdsChangedEnable || !wanted) return;
+    const ext = { consumerGroup: group.name };
+    for (const { connection } of group.channels.values()) {
+      connection.notify({ code: RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, ext });
+    }
+  });
+  const levelsMs = parseDelayLevels(config.messageDelayLevel);
+  const writer = new MessageWriter(store);
+  const schedule = new DelayDelivery({ store, delays: tables.delays, writer, clock, levelsMs });
+  const registration = new RegistrationService({
+    config,
+    tables,
+    clock,
+    addresses: options.addresses,
+  });
+  const shared = { config, clock, store, admission, tables, requests: dispatcher };
+  const core = {
+    ...shared,
+    frames: dispatcher,
+    advertised: () => options.addresses().broker,
+    fail: options.fail,
+  };
+  const pulls = new PullHandler({ parts: core, consumers, creation, stats });
+  const parts: BrokerParts = { ...core, pulls: pulls.held, schedule, registration };
+  const producers = new ProducerTable();
+  const locks = new QueueLocks(clock);
+  const context = { parts, consumers, producers, locks, creation, writer, stats, levelsMs };
+  const release = addPaths(context, pulls, options);
+  const expiry = new ClientExpiry({ consumers, producers, locks, clock });
+  dispatcher.onForget((connection) => expiry.forget(connection));
+  if ((config.brokerPermission & Perm.WRITE) === 0) {
+    log.info('broker.read-only', 'brokerPermission keeps producers away', {
+      brokerPermission: config.brokerPermission,
+    });
+  }
+  return { parts, context, pulls, registration, schedule, release, expiry };
+}
+
+/** Sends, pulls and handlers into the dispatcher. */
+function addPaths(
+  context: HandlerContext,
+  pulls: PullHandler,
+  { config, clock, store, admission, dispatcher, storeHost }: BuildOptions,
+): ReplyRelease {
+  const facts = { regionId: config.regionId, isTraceOn: config.traceOn, storeHost };
+  const release = new ReplyRelease({
+    clock,
+    timeoutMs: config.flushDiskType === 'SYNC_FLUSH' ? config.syncFlushTimeout : undefined,
+    durable: (end) => store.durable(end),
+    failure: (reason) => refusalOf(reason, admission.current),
+  });
+  store.onDurable((end) => release.onDurable(end));
+  dispatcher.useSends(
+    new SendPath({
+      context,
+      template: new ReplyTemplate(facts),
+      release,
+      properties: new StoredProperties({ ...facts, clusterName: config.brokerClusterName }),
+    }),
+  );
+  const pull = pulls.handle.bind(pulls);
+  dispatcher.on(RequestCode.PULL_MESSAGE, pull);
+  dispatcher.on(RequestCode.LITE_PULL_MESSAGE, pull);
+  addHandlers(context);
+  addAdminHandlers(context);
+  return release;
+}

@@ -1,0 +1,37 @@
+// Prometheus metrics of a broker: read from plain counters at scrape time, nothing is counted twice and
+// nothing is recorded per message. Names dr_broker_*.
+import { gauge } from '../base/index.ts';
+import type { BrokerStats } from './stats/index.ts';
+
+/** Where the figures come from; asked at each scrape. */
+export interface MetricSources {
+  stats: BrokerStats;
+  heldPulls: () => number;
+  connections: () => number;
+  logEnd: () => number;
+  dispatchBehindBytes: () => number;
+  unflushedBytes: () => number;
+}
+
+let current: MetricSources | undefined;
+
+/** Binds the metrics of this process to a running broker; the last one wins. */
+export function exposeBroker(sources: MetricSources): void {
+  current = sources;
+}
+
+function read(name: string, help: string, value: (sources: MetricSources) => number): void {
+  gauge({ name, help, collect: (self) => self.set(current ? value(current) : 0) });
+}
+
+read('dr_broker_sends_messages', 'messages appended since start', (s) => s.stats.putTotal);
+read('dr_broker_sends_bytes', 'body bytes appended since start', (s) => s.stats.putBytesTotal);
+read('dr_broker_sends_refused', 'sends refused since start', (s) => s.stats.putFailedTotal);
+read('dr_broker_pulls_messages', 'messages pulled since start', (s) => s.stats.getTotal);
+read('dr_broker_pulls_bytes', 'bytes pulled since start', (s) => s.stats.getBytesTotal);
+read('dr_broker_pulls_empty', 'pulls that found nothing since start', (s) => s.stats.getMissTotal);
+read('dr_broker_held_pulls', 'pulls that wait for messages', (s) => s.heldPulls());
+read('dr_broker_connections', 'client connections', (s) => s.connections());
+read('dr_broker_log_end_bytes', 'end of the commit log', (s) => s.logEnd());
+read('dr_broker_dispatch_behind_bytes', 'log not yet in queues', (s) => s.dispatchBehindBytes());
+read('dr_broker_unflushed_bytes', 'log not yet forced to disk', (s) => s.unflushedBytes());

@@ -1,0 +1,102 @@
+// Sends that cannot take the plain road: delay levels, retry topics, properties that already carry the
+// broker's own. Properties become a map here; the result is one append like any other.
+// Source: SendMessageProcessor.handleRetryAndDLQ, HookUtils, behaviour only.
+import { LIMITS } from '../../base/index.ts';
+import {
+  formatMessageProperties,
+  groupOfTopic,
+  isRetryTopic,
+  MqVersion,
+  Property,
+  parseMessageProperties,
+  ResponseCode,
+  type SendRequestView,
+} from '../../protocol/index.ts';
+import type { ServerConnection } from '../../remoting/index.ts';
+import type { AppendResult } from '../../store/index.ts';
+import type { HandlerContext } from '../handler-context.ts';
+import type { Topic } from '../metadata/index.ts';
+import { refuse } from '../response-codes.ts';
+import { clampLevel } from '../schedule/index.ts';
+import { parkForDelay, type Target } from '../writing/index.ts';
+import { isPlainText } from './plain-text.ts';
+import type { StoredProperties } from './stored-properties.ts';
+
+export interface StoredSend {
+  queueId: number;
+  result: AppendResult;
+  /** UNIQ_KEY for the reply; empty when it cannot stand in JSON as it is. */
+  unique: Buffer;
+}
+
+export class RareSend {
+  readonly #context: HandlerContext;
+  readonly #properties: StoredProperties;
+
+  constructor(context: HandlerContext, properties: StoredProperties) {
+    this.#context = context;
+    this.#properties = properties;
+  }
+
+  append(
+    connection: ServerConnection,
+    chunk: Buffer,
+    { view, topic, queueId }: { view: SendRequestView; topic: Topic; queueId: number },
+  ): StoredSend {
+    const properties = this.#properties.addTo(readProperties(view));
+    const target = this.#divert({ topic: topic.config.topicName, queueId }, view, properties);
+    const stored = this.#park(target, properties);
+    if (Buffer.byteLength(stored.properties) > LIMITS.propertiesBytesMax) {
+      refuse(ResponseCode.MESSAGE_ILLEGAL, 'the message is illegal, its properties are too long');
+    }
+    const result = this.#context.writer.append({
+      topic: this.#context.parts.store.topic(stored.topic),
+      queueId: stored.queueId,
+      body: chunk.subarray(view.bodyStart, view.bodyStart + view.bodyLength),
+      properties: stored.properties,
+      bornTimestampMs: view.bornTimestampMs,
+      bornHost: connection.bornHost,
+      flag: view.flag,
+      sysFlag: view.sysFlag,
+      reconsumeTimes: view.reconsumeTimes,
+    });
+    const unique = Buffer.from(properties.get(Property.UNIQ_KEY) ?? '');
+    const isPlain = isPlainText(unique, 0, unique.length);
+    return { queueId: stored.queueId, result, unique: isPlain ? unique : Buffer.alloc(0) };
+  }
+
+  /** A retry that came too often goes to the dead letter topic, at once and without delay. */
+  #divert(target: Target, view: SendRequestView, properties: Map<string, string>): Target {
+    if (!isRetryTopic(target.topic)) return target;
+    const name = groupOfTopic(target.topic);
+    const group = this.#context.parts.tables.groups.find(name);
+    if (!group) {
+      return refuse(
+        ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
+        `subscription group not exist, ${name}`,
+      );
+    }
+    const isTold = view.maxReconsumeTimes >= 0 && view.version >= MqVersion.V3_4_9;
+    const max = isTold ? view.maxReconsumeTimes : group.retryMaxTimes;
+    if (view.reconsumeTimes <= max && !this.#context.locks.isLocked(name)) return target;
+    const dead = this.#context.creation.dlqTopic(name);
+    if (!dead) return refuse(ResponseCode.TOPIC_NOT_EXIST, `%DLQ%${name} not exist`);
+    properties.delete(Property.DELAY);
+    return { topic: dead.config.topicName, queueId: 0 };
+  }
+
+  #park(target: Target, properties: Map<string, string>): Target & { properties: string } {
+    const level = Number(properties.get(Property.DELAY) ?? 0);
+    if (!Number.isInteger(level) || level <= 0) {
+      return { ...target, properties: formatMessageProperties(properties) };
+    }
+    return parkForDelay(target, properties, clampLevel(level, this.#context.levelsMs));
+  }
+}
+
+const readProperties = (view: SendRequestView): Map<string, string> => {
+  const { properties, propertiesStart, propertiesLength } = view;
+  return parseMessageProperties(
+    properties.toString('utf8', propertiesStart, propertiesStart + propertiesLength),
+  );
+};

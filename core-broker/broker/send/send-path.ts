@@ -1,0 +1,297 @@
+// SEND (10, 310, 320) from the bytes of a frame to a record in the log and a withheld reply.
+// The plain case allocates nothing: scanned positions, topic by hash, properties copied once with a
+// prebuilt suffix, reply from a template. Everything unusual (delay, retry, missing topic) leaves by a
+// slower road that ends in the same append. Checks run in Apache's order.
+// Invariant: what a later version of this program must handle (transactions, timers) is refused here and
+// never stored as a plain message. Source: SendMessageProcessor, behaviour only.
+import {
+  isSendForbidden,
+  KnownProperties,
+  Perm,
+  RequestCode,
+  ResponseCode,
+  SendField,
+  type SendRequestView,
+  SysFlag,
+  scanProperties,
+  topicProblem,
+} from '../../protocol/index.ts';
+import type { ServerConnection } from '../../remoting/index.ts';
+import type { AppendResult, RecordSource } from '../../store/index.ts';
+import type { HandlerContext } from '../handler-context.ts';
+import type { Topic } from '../metadata/index.ts';
+import { ReplyFields, type ReplyRelease, type ReplyTemplate, sessionOf } from '../replies/index.ts';
+import { refusalOf, refuse } from '../response-codes.ts';
+import { emptyRecord } from '../writing/index.ts';
+import { BatchSend } from './batch-send.ts';
+import { isPlainText } from './plain-text.ts';
+import { RareSend } from './rare-send.ts';
+import type { StoredProperties } from './stored-properties.ts';
+
+export interface SendPathOptions {
+  context: HandlerContext;
+  template: ReplyTemplate;
+  release: ReplyRelease;
+  properties: StoredProperties;
+}
+
+export class SendPath {
+  readonly #options: SendPathOptions;
+  readonly #context: HandlerContext;
+  readonly #found = new KnownProperties();
+  readonly #reply = new ReplyFields();
+  readonly #record: RecordSource;
+  readonly #rare: RareSend;
+  readonly #batch: BatchSend;
+  /** Clock reading shared by the frames of one read. */
+  #batchMs = 0;
+
+  constructor(options: SendPathOptions) {
+    this.#options = options;
+    this.#context = options.context;
+    this.#record = emptyRecord(options.context.parts.store.topic('TBW102'));
+    this.#rare = new RareSend(options.context, options.properties);
+    this.#batch = new BatchSend(options.context, options.properties);
+  }
+
+  /** Handles one scanned send; admission was asked before. */
+  accept(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
+    try {
+      const topic = this.#topicOf(chunk, view);
+      if (view.isBatch) this.#acceptBatch(connection, chunk, { view, topic });
+      else this.#acceptOne(connection, chunk, { view, topic });
+    } catch (reason) {
+      this.#refuse(connection, view, reason);
+    }
+  }
+
+  /** The frames of one read are through: the next one reads the clock again. */
+  endBatch(): void {
+    this.#batchMs = 0;
+  }
+
+  #acceptOne(
+    connection: ServerConnection,
+    chunk: Buffer,
+    { view, topic }: { view: SendRequestView; topic: Topic },
+  ): void {
+    const { config } = this.#context.parts;
+    const found = this.#found;
+    const queueId = chooseQueue(topic, view.queueId);
+    if (view.bodyLength > config.maxMessageSize) refuseSize(view.bodyLength, config.maxMessageSize);
+    scanProperties(view.properties, view.propertiesStart, view.propertiesLength, found);
+    refuseLater(view, found);
+    const { properties } = this.#options;
+    const isPlain = !topic.isSpecial && found.delay.start < 0 && properties.isPlain(found);
+    if (isPlain) {
+      const result = this.#append(connection, chunk, { view, topic, queueId });
+      this.#count(topic, view.bodyLength);
+      if (!view.isOneway) this.#hold(connection, view.opaque, { queueId, result });
+      return;
+    }
+    const stored = this.#rare.append(connection, chunk, { view, topic, queueId });
+    this.#count(topic, view.bodyLength);
+    if (view.isOneway) return;
+    this.#reply.unique = stored.unique;
+    this.#reply.uniqueStart = 0;
+    this.#reply.uniqueLength = stored.unique.length;
+    this.#holdReply(connection, view.opaque, stored);
+  }
+
+  /** The plain road: no allocation from here on. */
+  #append(
+    connection: ServerConnection,
+    chunk: Buffer,
+    { view, topic, queueId }: { view: SendRequestView; topic: Topic; queueId: number },
+  ): AppendResult {
+    const { properties } = this.#options;
+    const { propertiesStart, propertiesLength } = view;
+    if (!properties.build(view.properties, propertiesStart, propertiesLength, this.#found)) {
+      refuseProperties(propertiesLength);
+    }
+    const record = this.#record;
+    record.topic = topic.handle;
+    record.queueId = queueId;
+    record.flag = view.flag;
+    record.sysFlag = view.sysFlag;
+    record.bornTimestampMs = view.bornTimestampMs;
+    record.bornHost = connection.bornHost;
+    record.reconsumeTimes = view.reconsumeTimes;
+    record.body = chunk;
+    record.bodyStart = view.bodyStart;
+    record.bodyLength = view.bodyLength;
+    record.properties = properties.bytes;
+    record.propertiesStart = 0;
+    record.propertiesLength = properties.length;
+    return this.#context.parts.store.append(record);
+  }
+
+  #hold(
+    connection: ServerConnection,
+    opaque: number,
+    { queueId, result }: { queueId: number; result: AppendResult },
+  ): void {
+    const { properties } = this.#options;
+    const reply = this.#reply;
+    reply.unique = properties.bytes;
+    reply.uniqueStart = properties.uniqueStart;
+    const isPlain = isPlainText(properties.bytes, properties.uniqueStart, properties.uniqueLength);
+    reply.uniqueLength = isPlain ? properties.uniqueLength : 0;
+    this.#holdReply(connection, opaque, { queueId, result });
+  }
+
+  #holdReply(
+    connection: ServerConnection,
+    opaque: number,
+    { queueId, result }: { queueId: number; result: AppendResult },
+  ): void {
+    const { template, release } = this.#options;
+    const session = sessionOf(connection);
+    const { replies } = session;
+    const reply = this.#reply;
+    reply.opaque = opaque;
+    reply.queueId = queueId;
+    reply.physicalOffset = result.physicalOffset;
+    reply.queueOffset = result.queueOffset;
+    const at = replies.reserve(template.sizeMax(reply));
+    const stop = template.encode(replies.buffer, at, reply);
+    const end = result.physicalOffset + result.sizeBytes;
+    replies.hold(stop, end, opaque, this.#nowMs());
+    release.held(session, end);
+  }
+
+  #acceptBatch(
+    connection: ServerConnection,
+    chunk: Buffer,
+    { view, topic }: { view: SendRequestView; topic: Topic },
+  ): void {
+    const queueId = chooseQueue(topic, view.queueId);
+    const stored = this.#batch.append(connection, chunk, { view, topic, queueId });
+    this.#count(topic, view.bodyLength, stored.count);
+    if (view.isOneway) return;
+    const session = sessionOf(connection);
+    const at = session.replies.reserve(stored.reply.length);
+    stored.reply.copy(session.replies.buffer, at);
+    session.replies.hold(at + stored.reply.length, stored.end, view.opaque, this.#nowMs());
+    this.#options.release.held(session, stored.end);
+  }
+
+  /** Known topics by their bytes; the rest by name, with creation. */
+  #topicOf(chunk: Buffer, view: SendRequestView): Topic {
+    const { config, tables } = this.#context.parts;
+    if (config.startAcceptSendRequestTimeStamp > 0) this.#refuseBeforeStart();
+    const topic = tables.topics.findBytes(chunk, view.topicStart, view.topicLength);
+    if (topic === undefined) return this.#newTopic(chunk, view);
+    if ((config.brokerPermission & Perm.WRITE) === 0 && topic.config.order) {
+      refuse(ResponseCode.NO_PERMISSION, `the broker sending message is forbidden`);
+    }
+    if (topic.isSpecial) refuseForbidden(topic.config.topicName);
+    return topic;
+  }
+
+  #refuseBeforeStart(): void {
+    const { config, clock } = this.#context.parts;
+    if (clock.nowMs() >= config.startAcceptSendRequestTimeStamp) return;
+    const until = new Date(config.startAcceptSendRequestTimeStamp).toISOString();
+    refuse(ResponseCode.SYSTEM_ERROR, `broker unable to service, until ${until}`);
+  }
+
+  #newTopic(chunk: Buffer, view: SendRequestView): Topic {
+    const { topicStart, defaultTopicStart } = view;
+    const name = chunk.toString('utf8', topicStart, topicStart + view.topicLength);
+    const problem = topicProblem(name);
+    if (problem) refuse(ResponseCode.INVALID_PARAMETER, problem);
+    refuseForbidden(name);
+    const made = this.#context.creation.onSend({
+      topic: name,
+      defaultTopic: chunk.toString(
+        'utf8',
+        defaultTopicStart,
+        defaultTopicStart + view.defaultTopicLength,
+      ),
+      queueNums: view.defaultTopicQueueNums,
+    });
+    if (made) return made;
+    return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${name}] not exist, apply first please!`);
+  }
+
+  #count(topic: Topic, bytes: number, messages = 1): void {
+    topic.putCount += messages;
+    topic.putBytes += bytes;
+    this.#context.stats.putTotal += messages;
+    this.#context.stats.putBytesTotal += bytes;
+  }
+
+  #nowMs(): number {
+    if (this.#batchMs === 0) this.#batchMs = this.#context.parts.clock.monotonicMs();
+    return this.#batchMs;
+  }
+
+  #refuse(connection: ServerConnection, view: SendRequestView, reason: unknown): void {
+    this.#context.stats.putFailedTotal++;
+    if (view.isOneway) return;
+    connection.respond(view.opaque, refusalOf(reason, this.#context.parts.admission.current));
+  }
+}
+
+/** Which request codes end here. */
+export const isSendCode = (code: number): boolean =>
+  code === RequestCode.SEND_MESSAGE ||
+  code === RequestCode.SEND_MESSAGE_V2 ||
+  code === RequestCode.SEND_BATCH_MESSAGE;
+
+function chooseQueue(topic: Topic, queueId: number): number {
+  const { readQueueNums, writeQueueNums, topicName } = topic.config;
+  const max = Math.max(readQueueNums, writeQueueNums);
+  if (queueId >= max) {
+    refuse(
+      ResponseCode.INVALID_PARAMETER,
+      `request queueId[${queueId}] is illegal, topic:[${topicName}] queues:[${max}]`,
+    );
+  }
+  return queueId >= 0 ? queueId : Math.floor(Math.random() * Math.max(writeQueueNums, 1));
+}
+
+function refuseForbidden(topic: string): void {
+  if (!isSendForbidden(topic)) return;
+  refuse(ResponseCode.NO_PERMISSION, `Sending message to topic[${topic}] is forbidden.`);
+}
+
+/** Half messages and timer messages are not supported yet. */
+function refuseLater(view: SendRequestView, found: KnownProperties): void {
+  const isHalf = (view.sysFlag & SysFlag.TRANSACTION_ROLLBACK) !== 0;
+  if (isHalf || found.tranMsg.start >= 0) {
+    refuse(ResponseCode.NO_PERMISSION, 'the broker sending transaction message is forbidden');
+  }
+  if (found.timer.start >= 0) {
+    refuse(
+      ResponseCode.SYSTEM_ERROR,
+      'accurate timer message is not enabled, timerWheelEnable is false',
+    );
+  }
+}
+
+function refuseSize(bodyBytes: number, maxBytes: number): never {
+  return refuse(
+    ResponseCode.MESSAGE_ILLEGAL,
+    `the message is illegal, body length ${bodyBytes} is above ${maxBytes} bytes`,
+  );
+}
+
+export function refuseProperties(bytes: number): never {
+  return refuse(
+    ResponseCode.MESSAGE_ILLEGAL,
+    `the message is illegal, properties of ${bytes} bytes are too long`,
+  );
+}
+
+/** Why a send frame was no send: asked when the scanner refused it twice. */
+export function refuseUnreadable(ext: Record<string, string>, isShort: boolean): never {
+  const field = (id: number, long: string) =>
+    ext[isShort ? ('abcdefghijklmn'[id] as string) : long];
+  const properties = field(SendField.PROPERTIES, 'properties') ?? '';
+  if (Buffer.byteLength(properties) > 32_000) refuseProperties(Buffer.byteLength(properties));
+  const problem = topicProblem(field(SendField.TOPIC, 'topic') ?? '');
+  if (problem) refuse(ResponseCode.INVALID_PARAMETER, problem);
+  return refuse(ResponseCode.SYSTEM_ERROR, 'a mandatory header field is missing or malformed');
+}

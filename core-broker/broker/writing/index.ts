@@ -1,0 +1,3 @@
+// Door of appends that do not come straight from a send frame.
+export * from './delay-rewrite.ts';
+export * from './message-writer.ts';
