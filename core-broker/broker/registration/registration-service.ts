@@ -54,8 +54,11 @@ export class RegistrationService implements Registration {
   }
 
   setRole(role: RegistrationRole): void {
+    const isNewMask = role.permission !== this.#role.permission;
     this.#role = { ...role };
     this.#options.tables.topics.setStateVersion(role.stateVersion);
+    // Why: name servers take permissions only with a DataVersion they have not seen.
+    if (isNewMask) this.#options.tables.topics.bump();
   }
 
   /** First round, then the clock. A name server that is away is tried again; the broker serves. */
