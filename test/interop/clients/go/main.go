@@ -1,0 +1,244 @@
+// An ordinary RocketMQ program in Go, outside our process; same arguments, modes and history as
+// DrClient.java: mode=produce|batch|consume|orderly|broadcast|retry namesrv= topic= group= history=
+// [rate=100] [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [batch=16].
+// Every event is one line, written through to the operating system before it goes on.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/consumer"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/apache/rocketmq-client-go/v2/producer"
+	"github.com/apache/rocketmq-client-go/v2/rlog"
+)
+
+type event struct {
+	T         int64  `json:"t"`
+	Op        string `json:"op"`
+	Phase     string `json:"phase,omitempty"`
+	Key       string `json:"key"`
+	Queue     string `json:"queue,omitempty"`
+	Offset    *int64 `json:"offset,omitempty"`
+	Reconsume *int32 `json:"reconsume,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+var (
+	options = map[string]string{}
+	history *os.File
+	lock    sync.Mutex
+)
+
+func text(name string, otherwise string) string {
+	if value, ok := options[name]; ok {
+		return value
+	}
+	if otherwise == "" {
+		fail(fmt.Errorf("missing argument %s", name))
+	}
+	return otherwise
+}
+
+func number(name string, otherwise int) int {
+	value, err := strconv.Atoi(text(name, strconv.Itoa(otherwise)))
+	if err != nil {
+		fail(err)
+	}
+	return value
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func record(e event) {
+	e.T = time.Now().UnixMilli()
+	line, err := json.Marshal(e)
+	if err != nil {
+		fail(err)
+	}
+	lock.Lock()
+	defer lock.Unlock()
+	if _, err := history.Write(append(line, '\n')); err != nil {
+		fail(err)
+	}
+}
+
+func queueOf(queue *primitive.MessageQueue) string {
+	if queue == nil {
+		return "?"
+	}
+	return fmt.Sprintf("%s@%d", queue.BrokerName, queue.QueueId)
+}
+
+func main() {
+	for _, arg := range os.Args[1:] {
+		name, value, _ := strings.Cut(arg, "=")
+		options[name] = value
+	}
+	rlog.SetLogLevel("error")
+	file, err := os.OpenFile(text("history", ""), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		fail(err)
+	}
+	history = file
+	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	switch mode := text("mode", ""); mode {
+	case "produce", "batch":
+		produce(stop, mode == "batch")
+	case "consume", "orderly", "broadcast", "retry":
+		consume(stop, mode)
+	default:
+		fail(fmt.Errorf("unknown mode %s", mode))
+	}
+}
+
+func produce(stop context.Context, isBatch bool) {
+	p, err := rocketmq.NewProducer(
+		producer.WithNameServer([]string{text("namesrv", "")}),
+		producer.WithGroupName(text("group", "PG")),
+		producer.WithRetry(2))
+	if err != nil {
+		fail(err)
+	}
+	if err := p.Start(); err != nil {
+		fail(err)
+	}
+	fmt.Println("READY")
+	threads := number("threads", 1)
+	var workers sync.WaitGroup
+	for i := 0; i < threads; i++ {
+		workers.Add(1)
+		go func(prefix string) {
+			defer workers.Done()
+			sendLoop(stop, p, prefix, isBatch, threads)
+		}(fmt.Sprintf("%s.%d", text("prefix", "p"), i))
+	}
+	workers.Wait()
+	if err := p.Shutdown(); err != nil {
+		fail(err)
+	}
+}
+
+func sendLoop(stop context.Context, p rocketmq.Producer, prefix string, isBatch bool, threads int) {
+	width := 1
+	if isBatch {
+		width = number("batch", 16)
+	}
+	count, seconds := number("count", 0), number("seconds", 0)
+	gap := time.Duration(float64(time.Second) * float64(width*threads) / float64(number("rate", 100)))
+	start := time.Now()
+	next := start
+	for serial := 0; count == 0 || serial*width < count; serial++ {
+		// After an outage a real sender goes on at its pace: no catching up beyond a second.
+		if time.Since(next) > time.Second {
+			next = time.Now()
+		}
+		select {
+		case <-stop.Done():
+			return
+		case <-time.After(time.Until(next)):
+		}
+		next = next.Add(gap)
+		if seconds > 0 && time.Since(start) > time.Duration(seconds)*time.Second {
+			return
+		}
+		var messages []*primitive.Message
+		for i := 0; i < width; i++ {
+			messages = append(messages, message(fmt.Sprintf("%s-%d", prefix, serial*width+i)))
+		}
+		send(p, messages)
+	}
+}
+
+func message(key string) *primitive.Message {
+	body := key
+	if missing := number("size", 0) - len(key); missing > 0 {
+		body += strings.Repeat(".", missing)
+	}
+	return primitive.NewMessage(text("topic", ""), []byte(body)).
+		WithTag(text("tag", "TagA")).WithKeys([]string{key})
+}
+
+func send(p rocketmq.Producer, messages []*primitive.Message) {
+	for _, m := range messages {
+		record(event{Op: "send", Phase: "invoke", Key: strings.TrimSpace(m.GetKeys())})
+	}
+	result, err := p.SendSync(context.Background(), messages...)
+	for i, m := range messages {
+		e := event{Op: "send", Key: strings.TrimSpace(m.GetKeys())}
+		switch {
+		case err != nil:
+			// Retries inside the client hide whether an earlier try was stored.
+			e.Phase, e.Error = "unknown", err.Error()
+		case result.Status != primitive.SendOK:
+			e.Phase, e.Error = "unknown", fmt.Sprintf("status %d", result.Status)
+		default:
+			offset := result.QueueOffset + int64(i)
+			e.Phase, e.Queue, e.Offset = "ok", queueOf(result.MessageQueue), &offset
+		}
+		record(e)
+	}
+}
+
+func consume(stop context.Context, mode string) {
+	model := consumer.Clustering
+	if mode == "broadcast" {
+		model = consumer.BroadCasting
+	}
+	c, err := rocketmq.NewPushConsumer(
+		consumer.WithNameServer([]string{text("namesrv", "")}),
+		consumer.WithGroupName(text("group", "CG")),
+		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
+		consumer.WithConsumerModel(model),
+		consumer.WithConsumerOrder(mode == "orderly"))
+	if err != nil {
+		fail(err)
+	}
+	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: text("filter", "*")}
+	err = c.Subscribe(text("topic", ""), selector,
+		func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+			isRefused := false
+			for _, m := range messages {
+				offset, reconsume := m.QueueOffset, m.ReconsumeTimes
+				record(event{Op: "consume", Key: strings.TrimSpace(m.GetKeys()),
+					Queue: queueOf(m.Queue), Offset: &offset, Reconsume: &reconsume})
+				isRefused = isRefused || (mode == "retry" && reconsume == 0)
+			}
+			if isRefused {
+				return consumer.ConsumeRetryLater, nil
+			}
+			return consumer.ConsumeSuccess, nil
+		})
+	if err != nil {
+		fail(err)
+	}
+	if err := c.Start(); err != nil {
+		fail(err)
+	}
+	fmt.Println("READY")
+	if seconds := number("seconds", 0); seconds > 0 {
+		select {
+		case <-stop.Done():
+		case <-time.After(time.Duration(seconds) * time.Second):
+		}
+	} else {
+		<-stop.Done()
+	}
+	if err := c.Shutdown(); err != nil {
+		fail(err)
+	}
+}

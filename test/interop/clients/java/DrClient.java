@@ -1,0 +1,253 @@
+// An ordinary RocketMQ program in Java, outside our process: it sends or consumes and writes down what it
+// saw, one JSON line per event, written through to the operating system before it goes on.
+//   java -cp ... DrClient mode=produce namesrv=host:port topic=T group=G history=FILE [rate=100]
+//     [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [poll=30000] [batch=16] [timeout=3000]
+// Modes: produce, batch (send); consume, orderly, broadcast, retry (push consumer; retry refuses each
+// message once). A send is `invoke` before it leaves, then `ok`, `fail` (it cannot have been stored) or
+// `unknown`. Ends after count or seconds, or cleanly on SIGTERM. Prints READY once it is connected.
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+
+public class DrClient {
+  // Client-side codes that mean "no try was made": broker not found, no name server, no route.
+  private static final List<Integer> NEVER_SENT = List.of(10003, 10004, 10005);
+  private static final CountDownLatch STOP = new CountDownLatch(1);
+  private static Map<String, String> options;
+  private static FileOutputStream history;
+
+  public static void main(String[] args) {
+    options = new HashMap<>();
+    for (String arg : args) {
+      int at = arg.indexOf('=');
+      options.put(arg.substring(0, at), arg.substring(at + 1));
+    }
+    try {
+      history = new FileOutputStream(text("history", null), true);
+      run(text("mode", null));
+      // The clients leave threads behind that are no daemons.
+      Runtime.getRuntime().halt(0);
+    } catch (Throwable reason) {
+      reason.printStackTrace();
+      Runtime.getRuntime().halt(1);
+    }
+  }
+
+  private static void run(String mode) throws Exception {
+    Thread main = Thread.currentThread();
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+      STOP.countDown();
+      try {
+        main.join(10_000);
+      } catch (InterruptedException reason) {
+        Thread.currentThread().interrupt();
+      }
+    }));
+    switch (mode) {
+      case "produce":
+      case "batch":
+        produce(mode.equals("batch"));
+        return;
+      case "consume":
+      case "orderly":
+      case "broadcast":
+      case "retry":
+        consume(mode);
+        return;
+      default:
+        throw new IllegalArgumentException("unknown mode " + mode);
+    }
+  }
+
+  private static void produce(boolean isBatch) throws Exception {
+    DefaultMQProducer producer = new DefaultMQProducer(text("group", "PG"));
+    producer.setNamesrvAddr(text("namesrv", null));
+    producer.setPollNameServerInterval(number("poll", 30_000));
+    producer.setSendMsgTimeout(number("timeout", 3_000));
+    producer.start();
+    System.out.println("READY");
+    int threads = number("threads", 1);
+    List<Thread> workers = new ArrayList<>();
+    AtomicInteger failures = new AtomicInteger();
+    for (int i = 0; i < threads; i++) {
+      String prefix = text("prefix", "p") + "." + i;
+      Thread worker = new Thread(() -> {
+        try {
+          sendLoop(producer, prefix, isBatch, threads);
+        } catch (Throwable reason) {
+          reason.printStackTrace();
+          failures.incrementAndGet();
+        }
+      });
+      worker.start();
+      workers.add(worker);
+    }
+    for (Thread worker : workers) worker.join();
+    producer.shutdown();
+    if (failures.get() > 0) throw new IllegalStateException("a sending thread died");
+  }
+
+  private static void sendLoop(DefaultMQProducer producer, String prefix, boolean isBatch, int threads)
+      throws Exception {
+    int width = isBatch ? number("batch", 16) : 1;
+    long count = number("count", 0);
+    long seconds = number("seconds", 0);
+    double gapNanos = 1e9 * width * threads / number("rate", 100);
+    long begun = System.nanoTime();
+    long start = begun;
+    for (long serial = 0; count == 0 || serial * width < count; serial++) {
+      long due = start + (long) (serial * gapNanos);
+      // Why not catch up: after an outage a real sender goes on at its pace.
+      long wait = due - System.nanoTime();
+      if (wait < -1_000_000_000L) start -= wait;
+      if (STOP.await(Math.max(0, wait), TimeUnit.NANOSECONDS)) return;
+      if (seconds > 0 && System.nanoTime() - begun > seconds * 1_000_000_000L) return;
+      List<Message> messages = new ArrayList<>();
+      for (int i = 0; i < width; i++) messages.add(message(prefix + "-" + (serial * width + i)));
+      send(producer, messages);
+    }
+  }
+
+  private static Message message(String key) {
+    StringBuilder body = new StringBuilder(key);
+    while (body.length() < number("size", 0)) body.append('.');
+    byte[] bytes = body.toString().getBytes(StandardCharsets.UTF_8);
+    return new Message(text("topic", null), text("tag", "TagA"), key, bytes);
+  }
+
+  private static void send(DefaultMQProducer producer, List<Message> messages) throws Exception {
+    for (Message message : messages) record("send", "invoke", message.getKeys(), null, -1, "");
+    try {
+      SendResult result =
+          messages.size() == 1 ? producer.send(messages.get(0)) : producer.send(messages);
+      boolean isOk = result.getSendStatus() == SendStatus.SEND_OK;
+      String queue = queueOf(result.getMessageQueue().getBrokerName(),
+          result.getMessageQueue().getQueueId());
+      for (int i = 0; i < messages.size(); i++) {
+        String more = ",\"status\":\"" + result.getSendStatus() + "\"";
+        record("send", isOk ? "ok" : "unknown", messages.get(i).getKeys(), queue,
+            result.getQueueOffset() + i, more);
+      }
+    } catch (InterruptedException reason) {
+      throw reason;
+    } catch (Exception reason) {
+      boolean isNeverSent = reason instanceof MQClientException
+          && NEVER_SENT.contains(((MQClientException) reason).getResponseCode());
+      String more = ",\"error\":" + quote(reason.getClass().getSimpleName() + ": "
+          + reason.getMessage());
+      for (Message message : messages) {
+        record("send", isNeverSent ? "fail" : "unknown", message.getKeys(), null, -1, more);
+      }
+    }
+  }
+
+  private static void consume(String mode) throws Exception {
+    DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(text("group", "CG"));
+    consumer.setNamesrvAddr(text("namesrv", null));
+    consumer.setPollNameServerInterval(number("poll", 30_000));
+    consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+    if (mode.equals("broadcast")) {
+      setBroadcasting(consumer);
+    }
+    consumer.subscribe(text("topic", null), text("filter", "*"));
+    if (mode.equals("orderly")) {
+      consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+        for (MessageExt message : messages) consumed(message);
+        return ConsumeOrderlyStatus.SUCCESS;
+      });
+    } else {
+      boolean isRetry = mode.equals("retry");
+      consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+        boolean isRefused = false;
+        for (MessageExt message : messages) {
+          consumed(message);
+          isRefused |= isRetry && message.getReconsumeTimes() == 0;
+        }
+        context.setDelayLevelWhenNextConsume(1);
+        return isRefused ? ConsumeConcurrentlyStatus.RECONSUME_LATER
+            : ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+      });
+    }
+    consumer.start();
+    System.out.println("READY");
+    long seconds = number("seconds", 0);
+    if (seconds > 0) STOP.await(seconds, TimeUnit.SECONDS);
+    else STOP.await();
+    consumer.shutdown();
+  }
+
+  /** By name: the enum moved to another package between 4.9 and 5.x. */
+  private static void setBroadcasting(DefaultMQPushConsumer consumer) throws Exception {
+    Class<?> model = consumer.getMessageModel().getClass();
+    Object broadcasting = model.getField("BROADCASTING").get(null);
+    consumer.getClass().getMethod("setMessageModel", model).invoke(consumer, broadcasting);
+  }
+
+  private static void consumed(MessageExt message) {
+    try {
+      record("consume", null, message.getKeys(),
+          queueOf(message.getBrokerName(), message.getQueueId()), message.getQueueOffset(),
+          ",\"reconsume\":" + message.getReconsumeTimes());
+    } catch (IOException reason) {
+      // Without its history this program proves nothing.
+      reason.printStackTrace();
+      Runtime.getRuntime().halt(3);
+    }
+  }
+
+  private static String queueOf(String brokerName, int queueId) {
+    return (brokerName == null ? "?" : brokerName) + "@" + queueId;
+  }
+
+  private static void record(String op, String phase, String key, String queue, long offset,
+      String more) throws IOException {
+    String line = "{\"t\":" + System.currentTimeMillis() + ",\"op\":\"" + op + "\""
+        + (phase == null ? "" : ",\"phase\":\"" + phase + "\"")
+        + ",\"key\":" + quote(key)
+        + (queue == null ? "" : ",\"queue\":" + quote(queue) + ",\"offset\":" + offset)
+        + more + "}\n";
+    byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
+    synchronized (history) {
+      history.write(bytes);
+    }
+  }
+
+  private static String quote(String value) {
+    StringBuilder out = new StringBuilder("\"");
+    for (char c : String.valueOf(value).toCharArray()) {
+      if (c == '"' || c == '\\') out.append('\\').append(c);
+      else if (c < 0x20) out.append(String.format("\\u%04x", (int) c));
+      else out.append(c);
+    }
+    return out.append('"').toString();
+  }
+
+  private static String text(String name, String otherwise) {
+    String value = options.getOrDefault(name, otherwise);
+    if (value == null) throw new IllegalArgumentException("missing argument " + name);
+    return value;
+  }
+
+  private static int number(String name, int otherwise) {
+    return Integer.parseInt(options.getOrDefault(name, String.valueOf(otherwise)));
+  }
+}

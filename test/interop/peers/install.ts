@@ -1,0 +1,165 @@
+// Obtains the real programs the interop tests run against, into .work/peers. Each peer is built in its
+// own folder and marked ready with a digest of its recipe and sources, so that a second run does nothing
+// and a changed recipe is run again. Missing system packages are installed where this process may do
+// that (root, apt-get); otherwise the error says what is missing and how to get it. Nothing is skipped.
+//   node test/interop/peers/install.ts [PEER ...]
+import { execFile, execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { promisify } from 'node:util';
+import {
+  JAR_SETS,
+  type JarSetName,
+  PEER_NAMES,
+  type PeerName,
+  pomOf,
+  TOOLS,
+  type ToolName,
+  toolsOf,
+  VERSITYGW,
+} from './recipes.ts';
+
+const run = promisify(execFile);
+const ROOT = path.resolve(import.meta.dirname, '../../..');
+const CLIENTS = path.join(ROOT, 'test/interop/clients');
+const CACHE = path.join(ROOT, '.work/peers');
+const STEP_TIMEOUT_MS = 600_000;
+
+/** Folder of one peer; complete once ensurePeers() has resolved with its name. */
+export const peerFolder = (peer: PeerName): string => path.join(CACHE, peer);
+export const jarsOf = (set: JarSetName): string => path.join(peerFolder(set), 'lib', '*');
+export const versitygwProgram = (): string => path.join(peerFolder('versitygw'), 'versitygw');
+export const goClientProgram = (): string => path.join(peerFolder('go-client'), 'dr-client');
+
+/**
+ * Makes the named peers ready to run, one after the other.
+ * @throws Error that names everything missing and how to get it, or the failed step with its output
+ */
+export async function ensurePeers(...peers: PeerName[]): Promise<void> {
+  const missing = ensureTools([...new Set(peers.flatMap(toolsOf))]);
+  if (missing.length > 0) throw new Error(missing.join('\n'));
+  for (const peer of peers) await ensurePeer(peer);
+}
+
+function isOnPath(command: string): boolean {
+  const folders = (process.env['PATH'] ?? '').split(':');
+  return folders.some((folder) => fs.existsSync(path.join(folder, command)));
+}
+
+/** @returns what is still missing, one sentence each */
+function ensureTools(names: ToolName[]): string[] {
+  let lacking = names.filter((name) => !isOnPath(TOOLS[name].command));
+  const packages = [...new Set(lacking.map((name) => TOOLS[name].aptPackage))];
+  if (lacking.length > 0 && process.getuid?.() === 0 && isOnPath('apt-get')) {
+    process.stderr.write(`installing ${packages.join(' ')} ...\n`);
+    const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    const options = { env: environment, stdio: ['ignore', 'ignore', 'inherit'] as const };
+    execFileSync('apt-get', ['update', '-qq'], { ...options, stdio: [...options.stdio] });
+    const install = ['install', '-y', '-qq', '--no-install-recommends', ...packages];
+    execFileSync('apt-get', install, { ...options, stdio: [...options.stdio] });
+    lacking = lacking.filter((name) => !isOnPath(TOOLS[name].command));
+  }
+  return lacking.map((name) => {
+    const { command, aptPackage } = TOOLS[name];
+    return `${command} is missing: install it (Debian: apt-get install ${aptPackage})`;
+  });
+}
+
+async function ensurePeer(peer: PeerName): Promise<void> {
+  const folder = peerFolder(peer);
+  const mark = path.join(folder, '.ready');
+  const digest = digestOf(peer);
+  if (fs.existsSync(mark) && fs.readFileSync(mark, 'utf8') === digest) return;
+  if (peer.startsWith('java-client')) await ensurePeer(clientJars(peer));
+  process.stderr.write(`preparing ${peer} ...\n`);
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder, { recursive: true });
+  try {
+    await build(peer, folder);
+  } catch (reason) {
+    const { stdout = '', stderr = '' } = reason as { stdout?: string; stderr?: string };
+    const output = `${stdout}${stderr}`.trim().split('\n').slice(-20).join('\n');
+    throw new Error(`${peer} could not be prepared: ${reason}\n${output}`, { cause: reason });
+  }
+  fs.writeFileSync(mark, digest);
+}
+
+/** Changes whenever the recipe or a source file of the peer does. */
+function digestOf(peer: PeerName): string {
+  const hash = createHash('sha256').update(fs.readFileSync(import.meta.filename));
+  hash.update(fs.readFileSync(path.join(import.meta.dirname, 'recipes.ts')));
+  const source = sourceOf(peer);
+  for (const name of source ? fs.readdirSync(source).sort() : []) {
+    hash.update(name).update(fs.readFileSync(path.join(source ?? '', name)));
+  }
+  return hash.digest('hex');
+}
+
+function sourceOf(peer: PeerName): string | undefined {
+  if (peer.startsWith('java-client')) return path.join(CLIENTS, 'java');
+  if (peer === 'go-client') return path.join(CLIENTS, 'go');
+  return peer === 'ali-ons' ? path.join(CLIENTS, 'ali-ons') : undefined;
+}
+
+const clientJars = (peer: PeerName): JarSetName =>
+  peer === 'java-client-4.9.8' ? 'client-4.9.8' : 'client-5.5.0';
+
+async function build(peer: PeerName, folder: string): Promise<void> {
+  if (Object.hasOwn(JAR_SETS, peer)) return fetchJars(peer as JarSetName, folder);
+  if (peer === 'java-client-5.5.0' || peer === 'java-client-4.9.8') {
+    const source = path.join(CLIENTS, 'java/DrClient.java');
+    return step('javac', ['-cp', jarsOf(clientJars(peer)), '-d', folder, source], folder);
+  }
+  if (peer === 'go-client') {
+    const source = path.join(CLIENTS, 'go');
+    return step('go', ['build', '-o', goClientProgram(), '.'], source);
+  }
+  if (peer === 'versitygw') {
+    return step('go', ['install', VERSITYGW], folder, { GOBIN: folder });
+  }
+  if (peer === 'ali-ons') {
+    fs.cpSync(path.join(CLIENTS, 'ali-ons'), folder, { recursive: true });
+    return step('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], folder);
+  }
+  // redis comes with its tool.
+}
+
+function fetchJars(set: JarSetName, folder: string): Promise<void> {
+  fs.writeFileSync(path.join(folder, 'pom.xml'), pomOf(JAR_SETS[set]));
+  const copy = ['dependency:copy-dependencies', '-DoutputDirectory=lib', '-DincludeScope=runtime'];
+  return step('mvn', ['-q', '-B', ...copy], folder);
+}
+
+async function step(
+  command: string,
+  args: string[],
+  cwd: string,
+  environment: Record<string, string> = {},
+): Promise<void> {
+  await run(command, args, {
+    cwd,
+    env: { ...process.env, ...environment },
+    timeout: STEP_TIMEOUT_MS,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+}
+
+async function main(args: string[]): Promise<void> {
+  const unknown = args.filter((arg) => !PEER_NAMES.includes(arg as PeerName));
+  if (unknown.length > 0) {
+    process.stderr.write(`unknown: ${unknown.join(' ')}; known: ${PEER_NAMES.join(' ')}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const wanted = args.length > 0 ? (args as PeerName[]) : [...PEER_NAMES];
+  await ensurePeers(...wanted);
+  for (const peer of wanted) process.stdout.write(`${peer} ready in ${peerFolder(peer)}\n`);
+}
+
+if (process.argv[1] === import.meta.filename) {
+  main(process.argv.slice(2)).catch((reason: unknown) => {
+    process.stderr.write(`${reason instanceof Error ? reason.message : reason}\n`);
+    process.exitCode = 1;
+  });
+}

@@ -1,0 +1,187 @@
+// Real Apache RocketMQ servers and mqadmin, 4.9.7 and 5.5.0, on 127.0.0.1. Each server has a folder of
+// its own under the caller's; ports are the caller's choice. Ready means: it says "boot success", its port
+// answers, and a broker is listed by its name server. mqadmin exits 0 for nearly every failure, so its text
+// decides.
+import { execFile } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import * as path from 'node:path';
+import { promisify } from 'node:util';
+import { Child } from './child.ts';
+import { ensurePeers, jarsOf } from './install.ts';
+
+const run = promisify(execFile);
+
+export type ServerVersion = '4.9.7' | '5.5.0';
+
+/** Both versions unmap buffers through internals of the JDK. */
+const OPENS = [
+  '--add-opens=java.base/java.nio=ALL-UNNAMED',
+  '--add-opens=java.base/sun.nio.ch=ALL-UNNAMED',
+  '--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED',
+];
+
+export interface NameserverOptions {
+  version: ServerVersion;
+  /** Folder for its configuration, home and log; made when missing. */
+  folder: string;
+  port: number;
+  properties?: Record<string, string | number | boolean>;
+}
+
+export interface BrokerOptions extends NameserverOptions {
+  namesrv: string;
+  clusterName?: string;
+  brokerName?: string;
+  brokerId?: number;
+  brokerRole?: 'ASYNC_MASTER' | 'SYNC_MASTER' | 'SLAVE';
+}
+
+export interface RunningServer {
+  readonly address: string;
+  readonly child: Child;
+  stop(): Promise<void>;
+}
+
+/** Starts an Apache name server and waits until it serves. */
+export async function startNameserver(options: NameserverOptions): Promise<RunningServer> {
+  await ensurePeers(`server-${options.version}`);
+  const file = writeProperties(options, 'ns.conf', {
+    listenPort: options.port,
+    bindAddress: '127.0.0.1',
+    ...options.properties,
+  });
+  const main = 'org.apache.rocketmq.namesrv.NamesrvStartup';
+  return startServer(options, { main, file, heapMb: 128 }, async () => true);
+}
+
+/** Starts an Apache broker and waits until its name server lists it. */
+export async function startBroker(options: BrokerOptions): Promise<RunningServer> {
+  await ensurePeers(`server-${options.version}`);
+  const brokerName = options.brokerName ?? 'broker-a';
+  const file = writeProperties(options, 'broker.conf', {
+    brokerClusterName: options.clusterName ?? 'DefaultCluster',
+    brokerName,
+    brokerId: options.brokerId ?? 0,
+    brokerRole: options.brokerRole ?? 'ASYNC_MASTER',
+    brokerIP1: '127.0.0.1',
+    brokerIP2: '127.0.0.1',
+    listenPort: options.port,
+    namesrvAddr: options.namesrv,
+    storePathRootDir: path.join(options.folder, 'store'),
+    storePathCommitLog: path.join(options.folder, 'store/commitlog'),
+    mappedFileSizeCommitLog: 67_108_864,
+    flushDiskType: 'ASYNC_FLUSH',
+    ...options.properties,
+  });
+  const main = 'org.apache.rocketmq.broker.BrokerStartup';
+  const isListed = async () => {
+    const list = await mqadmin(options, 'clusterList', ['-n', options.namesrv]);
+    return list.includes(`127.0.0.1:${options.port}`);
+  };
+  return startServer(options, { main, file, heapMb: 512 }, isListed);
+}
+
+async function startServer(
+  options: NameserverOptions,
+  program: { main: string; file: string; heapMb: number },
+  isKnown: () => Promise<boolean>,
+): Promise<RunningServer> {
+  const logFile = path.join(options.folder, 'server.log');
+  const heap = [`-Xms${program.heapMb}m`, `-Xmx${program.heapMb}m`];
+  const direct = `-XX:MaxDirectMemorySize=${program.heapMb}m`;
+  const child = new Child({
+    command: 'java',
+    args: [...heap, direct, ...javaArgs(options), program.main, '-c', program.file],
+    logFile,
+    cwd: options.folder,
+  });
+  await child.ready(() => child.output().includes('boot success'));
+  await child.ready(() => answers(options.port));
+  await child.ready(isKnown);
+  const stop = async () => {
+    await child.stop(60_000);
+  };
+  return { address: `127.0.0.1:${options.port}`, child, stop };
+}
+
+/**
+ * Runs one mqadmin command and gives its text.
+ * @throws Error when the text says that it failed
+ */
+export async function mqadmin(
+  at: { version: ServerVersion; folder: string },
+  command: string,
+  args: string[],
+): Promise<string> {
+  const jvm = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+  const main = 'org.apache.rocketmq.tools.command.MQAdminStartup';
+  prepareHome(at);
+  const result = await run('java', [...jvm, ...javaArgs(at), main, command, ...args], {
+    cwd: at.folder,
+    timeout: 60_000,
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  const text = `${result.stdout}${result.stderr}`;
+  if (/SubCommandException|\[error\]|not exist|Exception:/.test(text)) {
+    throw new Error(`mqadmin ${command} ${args.join(' ')} failed:\n${text}`);
+  }
+  return text;
+}
+
+function javaArgs(at: { version: ServerVersion; folder: string }): string[] {
+  return [
+    ...OPENS,
+    `-Drocketmq.home.dir=${at.folder}`,
+    `-Duser.home=${path.join(at.folder, 'home')}`,
+    `-Drmq.logback.configurationFile=${path.join(at.folder, 'conf/logback.xml')}`,
+    '-cp',
+    jarsOf(`server-${at.version}`),
+  ];
+}
+
+function writeProperties(
+  options: NameserverOptions,
+  name: string,
+  properties: Record<string, string | number | boolean>,
+): string {
+  prepareHome(options);
+  const file = path.join(options.folder, name);
+  const lines = Object.entries(properties).map(([key, value]) => `${key}=${value}\n`);
+  fs.writeFileSync(file, lines.join(''));
+  return file;
+}
+
+/** 4.9 ends without its logback files; 5.x needs the shaded class names spelled out. */
+function prepareHome(at: { version: ServerVersion; folder: string }): void {
+  const conf = path.join(at.folder, 'conf');
+  if (fs.existsSync(path.join(conf, 'logback.xml'))) return;
+  fs.mkdirSync(path.join(at.folder, 'home'), { recursive: true });
+  fs.mkdirSync(conf, { recursive: true });
+  const prefix = at.version === '4.9.7' ? 'ch.qos' : 'org.apache.rocketmq.logging.ch.qos';
+  const text = `<configuration>
+  <statusListener class="${prefix}.logback.core.status.NopStatusListener"/>
+  <appender name="C" class="${prefix}.logback.core.ConsoleAppender">
+    <encoder class="${prefix}.logback.classic.encoder.PatternLayoutEncoder">
+      <pattern>%d{HH:mm:ss.SSS} %p %logger{20} - %m%n</pattern>
+    </encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="C"/></root>
+</configuration>
+`;
+  for (const name of ['logback', 'logback_namesrv', 'logback_broker', 'logback_tools']) {
+    fs.writeFileSync(path.join(conf, `${name}.xml`), text);
+  }
+}
+
+/** True when something accepts connections on this port. */
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
