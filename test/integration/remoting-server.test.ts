@@ -176,6 +176,42 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
     expect(frames).toBe(COUNT);
   });
 
+  test('answers to slow readers are never mixed up', async () => {
+    const COUNT = 3000;
+    const server = await serve(
+      {
+        onFrame(connection, chunk, start) {
+          // The first opaque byte names the client: every byte of its answers must be that name.
+          const name = chunk[start + 8] ?? 0;
+          connection.write(Buffer.alloc(3001, name));
+        },
+      },
+      { receive },
+    );
+    const received = [1, 2, 3, 4].map((name) => {
+      const socket = rawSocket(server);
+      socket.pause();
+      const frame = Buffer.from([0, 0, 0, 5, 0, 0, 0, 1, name]);
+      socket.write(Buffer.concat(new Array(COUNT).fill(frame)));
+      return { name, socket, bytes: 0, wrong: 0 };
+    });
+    await settled(() =>
+      [...server.connections].reduce((sum, { output }) => sum + output.unsentBytes, 0),
+    );
+    for (const side of received) {
+      side.socket.on('data', (chunk: Buffer) => {
+        side.bytes += chunk.length;
+        for (const byte of chunk) if (byte !== side.name) side.wrong++;
+      });
+      side.socket.resume();
+    }
+    const expected = [1, 2, 3, 4].map(() => ({ bytes: COUNT * 3001, wrong: 0 }));
+    await vi.waitFor(
+      () => expect(received.map(({ bytes, wrong }) => ({ bytes, wrong }))).toEqual(expected),
+      { timeout: 20_000 },
+    );
+  });
+
   test('output above the limit within one tick closes only that connection', async () => {
     const gone: number[] = [];
     const server = await serve(
