@@ -12,6 +12,8 @@ export interface Verdict {
   /** Acknowledged, but not in the log that was read at the end. */
   lost: number;
   lostKeys: string[];
+  /** Lost keys acknowledged before `unknownSinceMs`, by queue: a statement must have counted them. */
+  lostBeforeByQueue: Record<string, number>;
   /** Queue -> lost keys, by the queue of the acknowledgement. */
   lostByQueue: Record<string, number>;
   /** Acknowledged and in the log, but delivered to no consumer. */
@@ -19,6 +21,8 @@ export interface Verdict {
   undeliveredKeys: string[];
   /** Keys that stand in the log more than once (a retried send). */
   duplicated: number;
+  /** Of these, keys whose producer sent exactly once: nobody but a broker can have doubled them. */
+  duplicatedByBroker: number;
   /** Deliveries beyond the first of one log position. */
   redelivered: number;
   outOfOrder: number;
@@ -30,8 +34,12 @@ export interface Verdict {
 /**
  * Judges one run.
  * @param history every line of every client, in any order of files; lines of one file in file order
+ * @param unknownSinceMs from when on a loss statement calls acknowledgements unknown (wall clock)
  */
-export function judge(history: readonly HistoryLine[]): Verdict {
+export function judge(
+  history: readonly HistoryLine[],
+  unknownSinceMs = Number.POSITIVE_INFINITY,
+): Verdict {
   const acked = new Map<string, HistoryLine>();
   const open = new Set<string>();
   let failed = 0;
@@ -59,10 +67,19 @@ export function judge(history: readonly HistoryLine[]): Verdict {
     consumed: delivered.size,
     lost: lostKeys.length,
     lostKeys: lostKeys.slice(0, 100),
+    lostBeforeByQueue: countBy(
+      lostKeys
+        .map((key) => acked.get(key))
+        .filter((line) => line !== undefined && line.t < unknownSinceMs)
+        .map((line) => line?.queue ?? 'unknown'),
+    ),
     lostByQueue: countBy(lostKeys.map((key) => acked.get(key)?.queue ?? 'unknown')),
     undelivered: undeliveredKeys.length,
     undeliveredKeys: undeliveredKeys.slice(0, 100),
     duplicated: countDuplicates(audit),
+    duplicatedByBroker: countDuplicates(
+      audit.filter((line) => acked.get(line.key)?.attempts === 1),
+    ),
     redelivered: deliveries.length - new Set(deliveries.map(positionOf)).size,
     outOfOrder: disorder.length,
     outOfOrderExamples: disorder.slice(0, 10),

@@ -2,7 +2,7 @@
 // reads only this. A key is `<producer>-<sequence>`; the sequence grows by one per invoked send.
 //
 //   {"t":ms,"op":"send","phase":"invoke","key":"p1-7"}
-//   {"t":ms,"op":"send","phase":"ok","key":"p1-7","queue":"broker-a:3","offset":41}
+//   {"t":ms,"op":"send","phase":"ok","key":"p1-7","queue":"broker-a:3","offset":41,"attempts":1}
 //   {"t":ms,"op":"send","phase":"fail|unknown","key":"p1-7"}
 //   {"t":ms,"op":"consume","key":"p1-7","queue":"broker-a:3","offset":41,"reconsume":0}
 //   {"t":ms,"op":"audit", ...}   the same fields, read from the first offset at the end of a run
@@ -17,6 +17,8 @@ export interface HistoryLine {
   /** `brokerName:queueId`, with the topic in front when a history holds several. */
   queue?: string;
   offset?: number;
+  /** Tries of this send, when the client tells; more than 1 may leave a duplicate in the log. */
+  attempts?: number;
   reconsume?: number;
 }
 

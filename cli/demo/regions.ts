@@ -166,10 +166,10 @@ function writeSharedServers(layout: Layout): { global: string; gateway: string }
   ]);
   writeLines(gateway, [
     `drListen=${BROKER_NAME}=127.0.0.1:${shared.gateway}`,
-    `drRegions=east=${BROKER_NAME}@${east.broker}|west=${BROKER_NAME}@${west.broker}`,
+    `drRegions=east=${BROKER_NAME}=${east.broker}|west=${BROKER_NAME}=${west.broker}`,
     'drActiveRegion=east',
     `drControlPort=${shared.gatewayControl}`,
-    'bindAddress=127.0.0.1',
+    'drControlAddress=127.0.0.1',
     `drStatePath=${path.join(options.folder, 'gateway', 'state.json')}`,
     `drSecretFile=${secret}`,
   ]);

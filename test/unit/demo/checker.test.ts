@@ -72,3 +72,16 @@ test('the longest gap is counted per producer', () => {
   const late = [...good, send(5, 'invoke', 1000), send(5, 'ok', 1004), read('audit', 5)];
   expect(judge(late).longestGapMs).toBe(1000);
 });
+
+test("a doubled key of a producer that sent once is the broker's fault", () => {
+  const once = good.map((line) => (line.phase === 'ok' ? { ...line, attempts: 1 } : line));
+  expect(judge([...once, read('audit', 3, 9)]).duplicatedByBroker).toBe(1);
+  const twice = once.map((line) => (line.key === 'p-3' ? { ...line, attempts: 2 } : line));
+  expect(judge([...twice, read('audit', 3, 9)]).duplicatedByBroker).toBe(0);
+});
+
+test('what was acknowledged before the unknown time must be counted by a statement', () => {
+  const lost = good.filter((line) => !(line.op === 'audit' && line.key === 'p-2'));
+  expect(judge(lost, 3).lostBeforeByQueue).toEqual({ [queue]: 1 });
+  expect(judge(lost, 2).lostBeforeByQueue).toEqual({});
+});

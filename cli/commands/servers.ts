@@ -1,0 +1,63 @@
+// The long-running programs: dr nameserver, dr broker, dr gateway, dr standby. Each loads its files,
+// says what it will not honour, runs until a signal and stops cleanly.
+import { createLog } from '../../core-broker/base/index.ts';
+import {
+  createGlobalNameServer,
+  createNameServer,
+  loadNameserverConfig,
+} from '../../core-broker/nameserver/index.ts';
+import { createGateway, loadGatewayConfig } from '../../switchover/index.ts';
+import type { CommandInput } from '../command.ts';
+import { loadDrConfig } from '../config/dr-config.ts';
+import { createRegionNode } from '../daemon/region-node.ts';
+import { runUntilSignal } from '../daemon/run-until-signal.ts';
+import { createStandbyDaemon } from '../daemon/standby-daemon.ts';
+
+const log = createLog('cli');
+
+function warnAll(warnings: string[]): void {
+  for (const warning of warnings) log.warn('config.not-supported', warning);
+}
+
+const fileOf = (input: CommandInput): string => String(input.options['config']);
+
+/** `dr nameserver -c FILE`: regional, or global when the file says drMode. */
+export function runNameserver(input: CommandInput): Promise<number> {
+  const config = loadNameserverConfig(fileOf(input));
+  warnAll(config.warnings);
+  const server =
+    config.global === undefined ? createNameServer({ config }) : createGlobalNameServer({ config });
+  return runUntilSignal({
+    start: () => server.start(),
+    stop: () => server.stop(),
+    facts: () => ({ address: server.address, mode: config.global?.mode ?? 'regional' }),
+  });
+}
+
+/** `dr broker -c FILE [--dr dr.yaml]`. */
+export function runBroker(input: CommandInput): Promise<number> {
+  const { dr } = input.options;
+  return runUntilSignal(
+    createRegionNode({
+      brokerFile: fileOf(input),
+      ...(typeof dr === 'string' ? { dr: loadDrConfig(dr) } : {}),
+    }),
+  );
+}
+
+/** `dr gateway -c FILE`. */
+export function runGateway(input: CommandInput): Promise<number> {
+  const config = loadGatewayConfig(fileOf(input));
+  warnAll(config.warnings);
+  const gateway = createGateway({ config });
+  return runUntilSignal({
+    start: () => gateway.start(),
+    stop: () => gateway.stop(),
+    facts: () => ({ control: gateway.controlAddress }),
+  });
+}
+
+/** `dr standby -c dr.yaml`: the daemon of a region, whatever role it has. */
+export function runStandby(input: CommandInput): Promise<number> {
+  return runUntilSignal(createStandbyDaemon(loadDrConfig(fileOf(input))));
+}

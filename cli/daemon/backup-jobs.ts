@@ -1,0 +1,82 @@
+// The scheduled backups of a daemon: queue and clock of the backup room, fed with this region's store.
+// A backup that failed for good turns the daemon's health red until the next one succeeds.
+import * as path from 'node:path';
+import {
+  type Backup,
+  createBackup,
+  type Job,
+  type JobQueue,
+  type JobsConfig,
+  openJobs,
+  type Scheduler,
+  scheduleBackups,
+} from '../../backup/index.ts';
+import { DrError, LoopSet, type Service, sleep } from '../../core-broker/base/index.ts';
+import { backupConfigOf } from '../config/backup-config.ts';
+import type { DrConfig } from '../config/dr-config.ts';
+import { storePlace } from '../config/store-place.ts';
+
+/** How often the last run is looked up for health, ms. */
+const LOOK_MS = 5_000;
+
+/** Job queue of a region: the configured one, else SQLite rows beside dr.yaml. */
+export function openRegionJobs(config: DrConfig): Promise<JobQueue> {
+  const jobs: JobsConfig = config.jobs ?? { kind: 'sqlite', file: './jobs.db' };
+  return openJobs(jobs.kind === 'sqlite' ? { ...jobs, file: config.resolve(jobs.file) } : jobs);
+}
+
+export class BackupService implements Service {
+  readonly #config: DrConfig;
+  readonly #loops: LoopSet;
+  readonly #onDeath: (reason: DrError) => void;
+  #queue: JobQueue | undefined;
+  #backup: Backup | undefined;
+  #scheduler: Scheduler | undefined;
+  #last: Job | undefined;
+
+  constructor(config: DrConfig, onDeath: (reason: DrError) => void) {
+    this.#config = config;
+    this.#onDeath = onDeath;
+    this.#loops = new LoopSet(onDeath);
+  }
+
+  async start(): Promise<void> {
+    const settings = backupConfigOf(this.#config);
+    const place = storePlace(this.#config);
+    this.#queue = await openRegionJobs(this.#config);
+    this.#backup = await createBackup({ config: settings });
+    this.#scheduler = scheduleBackups({
+      backup: this.#backup,
+      config: settings,
+      queue: this.#queue,
+      rootDir: path.resolve(place.rootDir),
+      ...(place.commitLogDir === undefined ? {} : { commitLogDir: place.commitLogDir }),
+      onDeath: this.#onDeath,
+    });
+    await this.#scheduler.start();
+    this.#loops.run('last backup', (signal) => this.#watch(signal));
+  }
+
+  async stop(): Promise<void> {
+    await this.#loops.stop();
+    await this.#scheduler?.stop();
+    this.#backup?.close();
+    await this.#queue?.close();
+  }
+
+  /** Empty while the newest finished run succeeded. */
+  problems(): string[] {
+    if (this.#last?.state !== 'failed') return [];
+    return [`backup ${this.#last.id} failed: ${this.#last.error ?? 'unknown'}`];
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const jobs = (await this.#queue?.list({ limit: 20 })) ?? [];
+      this.#last = jobs.find((job) => job.state === 'done' || job.state === 'failed');
+      await sleep(LOOK_MS, signal).catch((reason: unknown) => {
+        if (!signal.aborted) throw DrError.from(reason);
+      });
+    }
+  }
+}
