@@ -1,6 +1,5 @@
 // Addresses: `host:port` text and the record form, 4 or 16 address bytes followed by int32 port.
 // IPv4-mapped IPv6 addresses (::ffff:1.2.3.4), which dual-stack sockets report, become IPv4.
-import * as net from 'node:net';
 import { DrError } from '../../base/index.ts';
 
 export interface HostPort {
@@ -27,7 +26,7 @@ export const formatAddress = ({ host, port }: HostPort): string =>
 /** Record form of an IP address and port. @throws DrError USAGE when `host` is a name */
 export function encodeHost(host: string, port: number): Buffer {
   const ip = stripMapping(host);
-  const bytes = net.isIPv4(ip) ? ip.split('.').map(Number) : ipv6Bytes(ip);
+  const bytes = IPV4.test(ip) ? ip.split('.').map(Number) : ipv6Bytes(ip);
   const out = Buffer.alloc(bytes.length + 4);
   out.set(bytes);
   out.writeInt32BE(port, bytes.length);
@@ -42,25 +41,31 @@ export function decodeHost(bytes: Buffer, at: number, wide: boolean): HostPort {
   return { host: wide ? ipv6Text(part) : part.join('.'), port };
 }
 
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+
 const stripMapping = (host: string): string => {
   const plain = host.replace(/%.*$/, '');
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(plain) ? plain.slice(7) : plain;
 };
 
 function ipv6Bytes(ip: string): number[] {
-  if (!net.isIPv6(ip)) throw new DrError('USAGE', `"${ip}" is not an IP address`);
   const groups = (text: string): number[] =>
     text === '' ? [] : text.split(':').flatMap((part) => groupBytes(part));
-  const [head = '', tail] = ip.split('::');
+  const [head = '', tail, extra] = ip.split('::');
   const before = groups(head);
-  if (tail === undefined) return before;
-  const after = groups(tail);
-  return [...before, ...new Array(16 - before.length - after.length).fill(0), ...after];
+  const after = groups(tail ?? '');
+  const missing = 16 - before.length - after.length;
+  const isWhole = tail === undefined ? missing === 0 : missing > 0 && extra === undefined;
+  if (!isWhole || ![...before, ...after].every((byte) => byte >= 0 && byte <= 255)) {
+    throw new DrError('USAGE', `"${ip}" is not an IP address`);
+  }
+  return [...before, ...new Array(missing).fill(0), ...after];
 }
 
 function groupBytes(part: string): number[] {
-  if (part.includes('.')) return part.split('.').map(Number);
-  const value = Number.parseInt(part, 16);
+  if (IPV4.test(part)) return part.split('.').map(Number);
+  const value = /^[0-9a-f]{1,4}$/i.test(part) ? Number.parseInt(part, 16) : Number.NaN;
+  if (Number.isNaN(value)) return [-1, -1];
   return [value >> 8, value & 0xff];
 }
 

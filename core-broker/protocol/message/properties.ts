@@ -99,13 +99,15 @@ export class KnownProperties {
   readonly timer: ByteRange = absent();
   /** False when the text does not end with \u0002: append one before adding a property. */
   isTerminated = true;
+  /** The ranges above in the order of KNOWN: indexed access stays fast where access by name is not. */
+  readonly all: readonly ByteRange[] = KNOWN.map(([, field]) => this[field]);
 }
 
 function absent(): ByteRange {
   return { start: -1, end: -1 };
 }
 
-type KnownField = Exclude<keyof KnownProperties, 'isTerminated'>;
+type KnownField = Exclude<keyof KnownProperties, 'isTerminated' | 'all'>;
 const KNOWN: readonly (readonly [name: string, field: KnownField])[] = [
   [Property.KEYS, 'keys'],
   [Property.TAGS, 'tags'],
@@ -129,11 +131,11 @@ const KNOWN: readonly (readonly [name: string, field: KnownField])[] = [
 ];
 
 /** Candidates by (name length, first byte): at most a few byte compares per property. */
-const BUCKETS: { bytes: Buffer; field: KnownField }[][] = Array.from({ length: 1024 }, () => []);
-for (const [name, field] of KNOWN) {
+const BUCKETS: { bytes: Buffer; index: number }[][] = Array.from({ length: 1024 }, () => []);
+KNOWN.forEach(([name], index) => {
   const bytes = Buffer.from(name);
-  BUCKETS[bucketOf(bytes.length, bytes[0] ?? 0)]?.push({ bytes, field });
-}
+  BUCKETS[bucketOf(bytes.length, bytes[0] ?? 0)]?.push({ bytes, index });
+});
 
 function bucketOf(length: number, first: number): number {
   return ((length & 31) << 5) | (first & 31);
@@ -176,7 +178,7 @@ function note(
   for (let i = 0; i < bucket.length; i++) {
     const candidate = bucket[i]!;
     if (candidate.bytes.length !== length || !isAt(bytes, entry.at, candidate.bytes)) continue;
-    const range = found[candidate.field];
+    const range = found.all[candidate.index]!;
     range.start = entry.nameEnd + 1;
     range.end = entry.valueEnd;
     return;
@@ -189,7 +191,8 @@ function isAt(bytes: Buffer, at: number, wanted: Buffer): boolean {
 }
 
 function resetKnown(found: KnownProperties): void {
-  for (let i = 0; i < KNOWN.length; i++) found[KNOWN[i]![1]].start = -1;
+  const all = found.all;
+  for (let i = 0; i < all.length; i++) all[i]!.start = -1;
 }
 
 /** Text of a range, or undefined when absent. */

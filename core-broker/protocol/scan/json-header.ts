@@ -39,18 +39,15 @@ const FLAG = 4;
 const EXT_FIELDS = 6;
 const TOP_NEEDED = (1 << CODE) | (1 << OPAQUE) | (1 << FLAG) | (1 << EXT_FIELDS);
 
-/** Position of the closing quote of the string whose first byte is at `at`, or -1; sets sawEscape. */
-let sawEscape = false;
-function stringEnd(bytes: Buffer, at: number, end: number): number {
-  sawEscape = false;
+/**
+ * Closing quote of the string whose first byte is at `at`, or -1: also when it holds an escape, which
+ * may be malformed; only the generic decoder can tell.
+ */
+function plainEnd(bytes: Buffer, at: number, end: number): number {
   for (let p = at; p < end; p++) {
     const c = bytes[p]!;
     if (c === QUOTE) return p;
-    if (c < 0x20) return -1;
-    if (c === BACKSLASH) {
-      sawEscape = true;
-      p++;
-    }
+    if (c < 0x20 || c === BACKSLASH) return -1;
   }
   return -1;
 }
@@ -75,35 +72,34 @@ function isLiteral(bytes: Buffer, start: number, end: number): boolean {
   return !Number.isNaN(parseFlag(bytes, start, length));
 }
 
-/** Scans the JSON header in [start, end) into `view`. */
+/** The scan under way. Why module state: an object per field would cost more than the field. */
+let view: HeaderView;
+let fields: FieldSet | undefined;
+
+/** Scans the JSON header in [start, end) into `target`. */
 export function scanJsonHeader(
   bytes: Buffer,
   range: { start: number; end: number },
-  view: HeaderView,
+  target: HeaderView,
   tableOf: TableOf,
 ): boolean {
   const { start, end } = range;
   if (end - start < 2 || bytes[start] !== OPEN || bytes[end - 1] !== CLOSE) return false;
+  view = target;
+  fields = undefined;
   let p = start + 1;
   let seen = 0;
   while (p < end) {
-    if (bytes[p] !== QUOTE) return false;
-    const keyStart = p + 1;
-    const keyEnd = stringEnd(bytes, keyStart, end);
-    if (keyEnd < 0 || sawEscape || bytes[keyEnd + 1] !== COLON) return false;
-    const id = TOP.find(bytes, keyStart, keyEnd - keyStart);
-    p = keyEnd + 2;
+    const keyEnd = keyEndAt(bytes, p, end);
+    if (keyEnd < 0) return false;
+    const id = TOP.find(bytes, p + 1, keyEnd - p - 1);
     if (id >= 0) {
       if ((seen & (1 << id)) !== 0) return false;
       seen |= 1 << id;
     }
-    if (id === EXT_FIELDS) {
-      const fields = (seen & (1 << CODE)) === 0 ? undefined : tableOf(view.code);
-      p = fields === undefined ? -1 : scanExt(bytes, p, end, { view, fields });
-    } else {
-      p = scanTop(bytes, p, end, { view, id });
-    }
+    p = id === EXT_FIELDS ? scanExt(bytes, keyEnd + 2, end) : scanTop(bytes, keyEnd + 2, end, id);
     if (p < 0) return false;
+    if (id === CODE) fields = tableOf(view.code);
     if (bytes[p] === CLOSE) break;
     if (bytes[p] !== COMMA) return false;
     p++;
@@ -111,28 +107,29 @@ export function scanJsonHeader(
   return p === end - 1 && (seen & TOP_NEEDED) === TOP_NEEDED;
 }
 
+/** End of the plain key whose opening quote is at `at`, with a colon behind it; or -1. */
+function keyEndAt(bytes: Buffer, at: number, end: number): number {
+  if (bytes[at] !== QUOTE) return -1;
+  const close = plainEnd(bytes, at + 1, end);
+  return close >= 0 && bytes[close + 1] === COLON ? close : -1;
+}
+
 /** One value of the top level. @returns position behind it, or -1 */
-function scanTop(
-  bytes: Buffer,
-  at: number,
-  end: number,
-  target: { view: HeaderView; id: number },
-): number {
-  const isNumber = target.id === CODE || (target.id >= VERSION && target.id <= FLAG);
+function scanTop(bytes: Buffer, at: number, end: number, id: number): number {
+  const isNumber = id === CODE || (id >= VERSION && id <= FLAG);
   if (bytes[at] === QUOTE) {
     if (isNumber) return -1;
-    const close = stringEnd(bytes, at + 1, end);
-    // An escape inside may be malformed; only the generic decoder can tell.
-    return close < 0 || sawEscape ? -1 : close + 1;
+    const close = plainEnd(bytes, at + 1, end);
+    return close < 0 ? -1 : close + 1;
   }
   const close = literalEnd(bytes, at, end);
   if (close < 0 || !isNumber) return close;
   const value = parseNumber(bytes, at, close - at);
   if ((value | 0) !== value) return -1;
-  return setTop(target.view, target.id, value) ? close : -1;
+  return setTop(id, value) ? close : -1;
 }
 
-function setTop(view: HeaderView, id: number, value: number): boolean {
+function setTop(id: number, value: number): boolean {
   if (id === CODE) view.code = value;
   else if (id === VERSION) view.version = value;
   else if (id === OPAQUE) view.opaque = value;
@@ -140,29 +137,21 @@ function setTop(view: HeaderView, id: number, value: number): boolean {
   return id !== FLAG || (value & FLAG_RESPONSE) === 0;
 }
 
-/** The extFields object at `at`. @returns position behind it, or -1 */
-function scanExt(
-  bytes: Buffer,
-  at: number,
-  end: number,
-  target: { view: HeaderView; fields: FieldSet },
-): number {
-  const { view, fields } = target;
-  if (bytes[at] !== OPEN) return -1;
+/** The extFields object at `at`; needs the code before it. @returns position behind it, or -1 */
+function scanExt(bytes: Buffer, at: number, end: number): number {
+  if (fields === undefined || bytes[at] !== OPEN) return -1;
+  const { table, escapedField } = fields;
   let p = at + 1;
   while (p < end) {
-    if (bytes[p] !== QUOTE) return -1;
-    const keyStart = p + 1;
-    const keyEnd = stringEnd(bytes, keyStart, end);
-    if (keyEnd < 0 || sawEscape || bytes[keyEnd + 1] !== COLON) return -1;
-    const id = fields.table.find(bytes, keyStart, keyEnd - keyStart);
-    if (id < 0) noteUnknownKey(view, bytes, keyStart, keyEnd - keyStart);
+    const keyEnd = keyEndAt(bytes, p, end);
+    if (keyEnd < 0) return -1;
+    const id = table.find(bytes, p + 1, keyEnd - p - 1);
+    if (id < 0) noteUnknownKey(view, bytes, p + 1, keyEnd - p - 1);
     else if ((view.present & (1 << id)) !== 0) return -1;
     const valueStart = keyEnd + 2;
-    p =
-      bytes[valueStart] === QUOTE
-        ? scanText(bytes, valueStart + 1, end, { view, id, escapable: id === fields.escapedField })
-        : scanBare(bytes, valueStart, end, { view, id });
+    if (bytes[valueStart] !== QUOTE) p = scanBare(bytes, valueStart, end, id);
+    else if (id >= 0 && id === escapedField) p = scanEscapable(bytes, valueStart + 1, end, id);
+    else p = scanText(bytes, valueStart + 1, end, id);
     if (p < 0) return -1;
     if (bytes[p] === CLOSE) return p + 1;
     if (bytes[p] !== COMMA) return -1;
@@ -171,50 +160,31 @@ function scanExt(
   return -1;
 }
 
-interface TextTarget {
-  view: HeaderView;
-  id: number;
-  escapable: boolean;
-}
-
-function scanText(bytes: Buffer, start: number, end: number, target: TextTarget): number {
-  const { view, id } = target;
-  if (target.escapable) return scanEscapable(bytes, start, end, target);
-  const close = stringEnd(bytes, start, end);
-  if (close < 0 || sawEscape) return -1;
-  if (id >= 0) {
-    view.present |= 1 << id;
-    view.starts[id] = start;
-    view.lengths[id] = close - start;
-  }
+function scanText(bytes: Buffer, start: number, end: number, id: number): number {
+  const close = plainEnd(bytes, start, end);
+  if (close < 0) return -1;
+  setField(id, start, close - start);
   return close + 1;
 }
 
 /** The one value that normally holds escapes: copied and un-escaped in the same pass. */
-function scanEscapable(bytes: Buffer, start: number, end: number, target: TextTarget): number {
-  const { view, id } = target;
+function scanEscapable(bytes: Buffer, start: number, end: number, id: number): number {
   const close = unescapeInto(bytes, start, end, view.scratch);
   if (close < 0) return -1;
-  view.present |= 1 << id;
   view.isEscaped = true;
-  view.starts[id] = 0;
-  view.lengths[id] = unescapedLength();
+  setField(id, 0, unescapedLength());
   return close + 1;
 }
 
-function scanBare(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  target: { view: HeaderView; id: number },
-): number {
+function scanBare(bytes: Buffer, start: number, end: number, id: number): number {
   const close = literalEnd(bytes, start, end);
-  if (close < 0) return -1;
-  const { view, id } = target;
-  if (id >= 0) {
-    view.present |= 1 << id;
-    view.starts[id] = start;
-    view.lengths[id] = close - start;
-  }
+  if (close >= 0) setField(id, start, close - start);
   return close;
+}
+
+function setField(id: number, start: number, length: number): void {
+  if (id < 0) return;
+  view.present |= 1 << id;
+  view.starts[id] = start;
+  view.lengths[id] = length;
 }

@@ -196,6 +196,19 @@ describe('ids, hosts, numbers', () => {
       expect(encodeHost(host, 1).equals(encodeHost(ip, 1))).toBe(true);
     }
     expect(encodeHost('::ffff:1.2.3.4', 5).toString('hex')).toBe('0102030400000005');
+    for (const bad of [
+      '',
+      'name',
+      '1.2.3',
+      '1.2.3.256',
+      '1:2',
+      '1::2::3',
+      ':::',
+      '1:2:3:4:5:6:7:8:9',
+      'g::',
+    ]) {
+      expect(() => encodeHost(bad, 1)).toThrow(DrError);
+    }
     expect(parseAddress('[::1]:80')).toEqual({ host: '::1', port: 80 });
     expect(formatAddress({ host: '::1', port: 80 })).toBe('[::1]:80');
     for (const bad of ['host', 'host:', ':1', 'host:99999', 'host:1x']) {
