@@ -54,6 +54,7 @@ export function recover(parts: RecoveryParts, isAbnormal: boolean): void {
   const scan = rebuild(parts, from, isAbnormal);
   const survey = surveyTail(files, scan.end);
   if (survey.nextRecord >= 0) judge(parts, { scan, survey, checkpoint, isAbnormal });
+  else if (isAbnormal && scan.isLastTorn) dropLast(scan, survey);
   if (survey.hasBytes) {
     log.warn('store.tail_cut', 'the torn end of the log was cut', { offset: scan.end });
     files.cut(scan.end);
@@ -112,8 +113,12 @@ function rebuild(parts: RecoveryParts, from: number, isAbnormal: boolean): ScanR
   dispatcher.isStrict = from > min;
   try {
     return scanRecords(files, scanFrom, (buf, record) => {
-      if (record.physicalOffset >= from) dispatcher.dispatch(buf, record);
-      else parts.state.lastStoreTimestampMs = record.storeTimestampMs;
+      if (record.physicalOffset >= from) {
+        dispatcher.dispatch(buf, record);
+        return;
+      }
+      dispatcher.verify(buf, record);
+      parts.state.lastStoreTimestampMs = record.storeTimestampMs;
     });
   } catch (reason) {
     if (!(reason instanceof QueueGap)) throw reason;
@@ -131,6 +136,13 @@ function rebuild(parts: RecoveryParts, from: number, isAbnormal: boolean): ScanR
 function wipeDerived(parts: RecoveryParts): void {
   for (const queue of parts.topics.all()) queue.wipe();
   parts.index?.cut(0, true);
+}
+
+/** The last write was cut inside the text behind the body. */
+function dropLast(scan: ScanResult, survey: TailSurvey): void {
+  scan.end = scan.lastRecord;
+  scan.lastRecord = scan.previousRecord;
+  survey.hasBytes = true;
 }
 
 interface Finding {

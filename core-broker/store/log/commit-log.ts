@@ -87,6 +87,13 @@ export class CommitLog {
     if (bodyLength > bodyMax || propertiesLength > LIMITS.propertiesBytesMax) {
       throw new DrError('USAGE', `message too large: body ${bodyLength}, max ${bodyMax} bytes`);
     }
+    // Why: recovery takes a last record whose properties end with zero for a torn one.
+    if (
+      propertiesLength > 0 &&
+      record.properties[record.propertiesStart + propertiesLength - 1] === 0
+    ) {
+      throw new DrError('USAGE', 'message properties end with a zero byte');
+    }
     const size =
       FIXED_BYTES +
       bornHost.length +

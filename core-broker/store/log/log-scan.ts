@@ -22,6 +22,13 @@ export interface ScanResult {
   end: number;
   /** Offset of the last valid record seen, -1 when none was. */
   lastRecord: number;
+  /** The one before it. */
+  previousRecord: number;
+  /**
+   * The last record ends in zeros where text must end: its CRC covers the body only, so a write that
+   * was cut inside topic or properties leaves a record that looks valid.
+   */
+  isLastTorn: boolean;
 }
 
 /** What lies behind the end of a scan. */
@@ -44,7 +51,12 @@ export function scanRecords(
   onRecord?: (buf: Buffer, record: RecordCursor) => void,
 ): ScanResult {
   const cursor = new RecordCursor();
-  const result: ScanResult = { end: from, lastRecord: -1 };
+  const result: ScanResult = {
+    end: from,
+    lastRecord: -1,
+    previousRecord: -1,
+    isLastTorn: false,
+  };
   let chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, log.fileSize));
   let base = from;
   let length = 0;
@@ -54,7 +66,9 @@ export function scanRecords(
     if (kind === 'record') {
       if (cursor.physicalOffset !== result.end || !cursor.bodyMatches(chunk)) return result;
       onRecord?.(chunk, cursor);
+      result.previousRecord = result.lastRecord;
       result.lastRecord = result.end;
+      result.isLastTorn = cursor.endsInZeros(chunk);
       result.end += cursor.size;
     } else if (kind === 'blank') {
       result.end += left;

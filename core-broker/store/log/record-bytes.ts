@@ -73,6 +73,12 @@ export class RecordCursor {
     return bodyCrc(buf, this.bodyStart, this.bodyStart + this.bodyLength) === this.bodyCrc;
   }
 
+  /** True when topic or properties end with a zero byte, which no text of RocketMQ does. */
+  endsInZeros(buf: Uint8Array): boolean {
+    if (buf[this.topicStart + this.topicLength - 1] === 0) return true;
+    return this.propertiesLength > 0 && buf[this.at + this.size - 1] === 0;
+  }
+
   #readWhole(buf: Uint8Array, isV2: boolean): boolean {
     const at = this.at;
     const end = at + this.size;

@@ -60,6 +60,17 @@ export class Dispatcher {
     this.#state.dispatched = record.physicalOffset + record.size;
   }
 
+  /**
+   * Recovery: a record the checkpoint vouches for must be in its queue.
+   * @throws QueueGap when the queue was lost
+   */
+  verify(buf: Buffer, record: RecordCursor): void {
+    if (isOutsideQueues(record.sysFlag)) return;
+    const topic = this.#topics.ofBytes(buf, record.topicStart, record.topicLength);
+    const queue = this.#topics.queue(topic, record.queueId);
+    if (record.queueOffset >= queue.max) throw new QueueGap(queue.folder);
+  }
+
   #enqueue(buf: Buffer, record: RecordCursor, topic: Topic): void {
     const queue = this.#topics.queue(topic, record.queueId);
     const code = this.#tagsCode(buf, record, topic);

@@ -20,6 +20,7 @@ const READ_GAP_BYTES = 4_096;
 interface Stretch {
   from: number;
   to: number;
+  fileStart: number;
   /** Offset and size of each record, alternating. */
   records: number[];
 }
@@ -72,12 +73,27 @@ export class Puller {
           status = 'FOUND';
           count++;
           bytes += size;
-          addTo(limit.stretches, offset, size);
+          this.#addTo(limit.stretches, offset, size);
         }
         next++;
       }
     }
     return { status, next };
+  }
+
+  /** Invariant: a stretch lies in one file, so that one read can hold it. */
+  #addTo(stretches: Stretch[], offset: number, size: number): void {
+    const last = stretches.at(-1);
+    const gap = last === undefined ? -1 : offset - last.to;
+    const span = last === undefined ? 0 : offset + size - last.from;
+    const isNear = gap >= 0 && gap <= READ_GAP_BYTES && span <= 4 * LIMITS.pullReplyBytesMax;
+    if (last === undefined || !isNear || this.#files.startOf(offset) !== last.fileStart) {
+      const fileStart = this.#files.startOf(offset);
+      stretches.push({ from: offset, to: offset + size, fileStart, records: [offset, size] });
+      return;
+    }
+    last.to = offset + size;
+    last.records.push(offset, size);
   }
 
   /** Adds the bytes of a stretch; false when a damaged record cut it short. */
@@ -163,19 +179,6 @@ function isWanted(run: EntryRun, at: number, codes: ReadonlySet<number> | undefi
   const low = int32At(run.bytes, at + 16);
   // A tag hash is an int32; a due time of a delayed message is not and matches no tag.
   return int32At(run.bytes, at + 12) === low >> 31 && codes.has(low);
-}
-
-function addTo(stretches: Stretch[], offset: number, size: number): void {
-  const last = stretches.at(-1);
-  const gap = last === undefined ? -1 : offset - last.to;
-  const span = last === undefined ? 0 : offset + size - last.from;
-  const isNear = gap >= 0 && gap <= READ_GAP_BYTES && span <= 4 * LIMITS.pullReplyBytesMax;
-  if (last === undefined || !isNear) {
-    stretches.push({ from: offset, to: offset + size, records: [offset, size] });
-    return;
-  }
-  last.to = offset + size;
-  last.records.push(offset, size);
 }
 
 function outside(queue: ConsumeQueue, from: number): PullResult | undefined {
