@@ -177,6 +177,21 @@ describe('failover', () => {
   });
 });
 
+describe('lease', () => {
+  it('stops acknowledging when no peer answers and goes on when one does', async () => {
+    await pair.stop();
+    pair = await RegionPair.start({ leaseMs: 800 });
+    await sendMany(1);
+    await pair.down('west');
+    await pair.until('east', (status) => status.writeState === 'fenced');
+    expect((await pair.send(pair.east.address, 'm9')).code).toBe(16);
+    await pair.up('west');
+    await pair.until('east', (status) => status.writeState === 'open');
+    await sendMany(1);
+    expect(storeOf('east').bounds({ topic: 'TopicTest', queueId: 0 })?.max).toBe(2);
+  });
+});
+
 describe('link', () => {
   it('reports lag that ends at zero and names the queues that changed', async () => {
     await sendMany(10);

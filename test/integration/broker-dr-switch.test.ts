@@ -137,6 +137,40 @@ describe('planned switch', () => {
     await expect.poll(async () => (await members()).body?.toString() ?? '').toContain('client-1');
   });
 
+  it('lets clients wait although the sealed side hears of its successor before the relay', async () => {
+    await sendMany(3);
+    const token = await prepare();
+    await promote(token);
+    const parked = pair.send(pair.east.address, 'p0 parked');
+    await pair.until('east', (status) => status.writeState === 'deposed');
+    await relay();
+    expect((await parked).code).toBe(0);
+    expect(await bodiesOf('west')).toEqual(['m0', 'm1', 'm2', 'p0']);
+  });
+
+  it('goes on relaying after a restart of the sealed side', async () => {
+    await sendMany(1);
+    const token = await prepare();
+    await promote(token);
+    await relay();
+    await pair.down('east');
+    await pair.up('east');
+    const late = createAndKeep();
+    expect((await pair.send(pair.east.address, 'p0 late', { peer: late })).code).toBe(0);
+    expect(await bodiesOf('west')).toEqual(['m0', 'p0']);
+  });
+
+  it('refuses with code 16 in time what nobody relays', async () => {
+    const token = await prepare();
+    const parked = pair.send(pair.east.address, 'p0 parked');
+    await promote(token);
+    expect(await parked).toMatchObject({
+      code: 16,
+      remark: 'fenced at epoch 2, active region west',
+    });
+    expect(await bodiesOf('west')).toEqual([]);
+  });
+
   it('keeps answering controllers itself while clients are relayed', async () => {
     const token = await prepare();
     await promote(token);

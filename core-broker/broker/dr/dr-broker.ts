@@ -38,6 +38,8 @@ import { TokenMaker } from './token.ts';
 const log = createLog('dr');
 const WARM_INTERVAL_MS = 1000;
 const LEASE_CHECK_MS = 50;
+/** Between promotion and RELAY_START clients go on waiting instead of being refused. */
+const RELAY_GRACE_MS = 5000;
 const WRITE_STATES: WriteState[] = ['open', 'fenced', 'sealed', 'standby', 'closed', 'deposed'];
 
 export interface DrHealth {
@@ -66,6 +68,8 @@ export class DrBroker implements DrAttachment {
   readonly #loops: LoopSet;
   #link: LinkControl | undefined;
   #leaseTimer: NodeJS.Timeout | undefined;
+  /** Runs while a side that was sealed and then deposed still waits for RELAY_START. */
+  #relayGrace: NodeJS.Timeout | undefined;
 
   constructor(parts: BrokerParts, options: DrBrokerOptions, ha: HaServer) {
     const { store, tables, clock, config } = parts;
@@ -77,16 +81,17 @@ export class DrBroker implements DrAttachment {
     this.#ha = ha;
     this.#loops = new LoopSet((reason) => parts.fail(reason));
     this.#client = createDrClient({ secret: options.secret });
-    this.sink = new StoreSink(store, config.storePathRootDir);
+    this.sink = new StoreSink(store, config.storePathRootDir, () => this.#tokens.forget());
     this.metadataSink = new TableSink(tables, guard, () => void this.#effects.register());
     this.#tokens = new TokenMaker({ store, tables, fileSize });
-    this.#known = new Knowledge(guard, () => refresh('deposed'));
+    this.#known = new Knowledge(guard, () => this.#onDeposed());
     this.#admission = new DrAdmission({
       guard,
       parking: this.#parking,
       known: this.#known,
       standbyGroups: new Set(options.standbyGroups),
       isRefusingFence: () => this.#fence.isLeaseFence,
+      awaitsRelay: () => this.#relayGrace !== undefined,
       leaseHolds: options.leaseMs > 0 ? () => this.#watch.leaseHolds() : undefined,
       nowMs: () => clock.monotonicMs(),
     });
@@ -109,7 +114,7 @@ export class DrBroker implements DrAttachment {
       parts,
       ha,
       admission: this.#admission,
-      isRelaying: () => this.#relay.target !== undefined,
+      isRelaying: () => this.#relay.target !== undefined || this.#relayGrace !== undefined,
       release: () => this.#fence.release(),
       refuseParked: () => this.#fence.refuseParked(),
     });
@@ -164,6 +169,7 @@ export class DrBroker implements DrAttachment {
 
   async stop(): Promise<void> {
     clearInterval(this.#leaseTimer);
+    this.#endRelayGrace();
     this.#effects.stop();
     this.#fence.stop();
     this.#client.close();
@@ -327,6 +333,23 @@ export class DrBroker implements DrAttachment {
     });
   }
 
+  /** A planned switch: the sealed side hears of its successor before the relay starts. */
+  #onDeposed(): void {
+    this.#endRelayGrace();
+    if (this.#parts.store.guard.state.sealedBy !== undefined) {
+      this.#relayGrace = setTimeout(() => {
+        this.#endRelayGrace();
+        this.#effects.refresh('no relay was started');
+      }, RELAY_GRACE_MS);
+    }
+    this.#effects.refresh('deposed');
+  }
+
+  #endRelayGrace(): void {
+    clearTimeout(this.#relayGrace);
+    this.#relayGrace = undefined;
+  }
+
   #startRelay(request: RelayRequest): void {
     const { state } = this.#parts.store.guard;
     if (request.epoch < state.epoch) {
@@ -334,6 +357,7 @@ export class DrBroker implements DrAttachment {
     }
     this.#relay.start(request);
     this.#known.learn({ region: request.region, epoch: request.epoch });
+    this.#endRelayGrace();
     this.#effects.refresh('relay started');
   }
 

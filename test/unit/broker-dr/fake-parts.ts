@@ -90,6 +90,7 @@ export function fakeBroker(role: RegionRole = 'active', waitMs = 60_000): FakeBr
     known,
     standbyGroups: new Set(['near']),
     isRefusingFence: () => false,
+    awaitsRelay: () => false,
     leaseHolds: undefined,
     nowMs: () => performance.now(),
   });

@@ -2,7 +2,6 @@
 // Comfort, not safety: the guard inside the store refuses whatever this lets through.
 // Order while parked frames are released: new frames go on being parked until the last old one was
 // injected, so that nobody overtakes. Source: switchover "What clients see", "Consumers at the standby".
-import { LIMITS } from '../../../base/index.ts';
 import { ResponseCode } from '../../../protocol/index.ts';
 import type { ServerConnection } from '../../../remoting/index.ts';
 import type { EpochGuard } from '../../../store/index.ts';
@@ -10,8 +9,8 @@ import type { Admission, AdmissionState, Refusal } from '../../admission.ts';
 import type { Parking } from '../parking.ts';
 import type { Knowledge } from './knowledge.ts';
 
-/** While fenced a pull waits no longer than this, so that the relay finds few of them. */
-const FENCED_HOLD_MS = 1000;
+/** While a switch is under way a pull waits no longer than this. */
+const SWITCHING_HOLD_MS = 1000;
 
 export interface AdmissionSources {
   guard: EpochGuard;
@@ -20,6 +19,8 @@ export interface AdmissionSources {
   standbyGroups: ReadonlySet<string>;
   /** True for a fence that refuses instead of parking: nobody will lift it in time. */
   isRefusingFence(): boolean;
+  /** True for a sealed side whose successor is known and whose relay is about to start. */
+  awaitsRelay(): boolean;
   /** False when a configured lease has run out; asked for every write frame. */
   leaseHolds: (() => boolean) | undefined;
   nowMs(): number;
@@ -48,10 +49,11 @@ export class DrAdmission implements Admission {
 
   /** Takes the present write state over; call after every change of the guard. */
   refresh(): void {
-    const state = this.#from.guard.writeState;
+    const { guard, isRefusingFence, awaitsRelay } = this.#from;
+    const state = guard.writeState;
     if (state === 'open') this.#state = this.#release === 'waiting' ? 'parked' : 'open';
-    else if (state === 'fenced') this.#state = this.#from.isRefusingFence() ? 'refused' : 'parked';
-    else this.#state = state === 'sealed' ? 'parked' : 'refused';
+    else if (state === 'fenced') this.#state = isRefusingFence() ? 'refused' : 'parked';
+    else this.#state = state === 'sealed' || awaitsRelay() ? 'parked' : 'refused';
   }
 
   releasing(phase: 'none' | 'waiting' | 'passing'): void {
@@ -92,13 +94,10 @@ export class DrAdmission implements Admission {
     return this.#from.guard.writeState === 'open' ? undefined : this.#frozen();
   }
 
-  /** Sealed: a held pull would be in the way of the relay. */
   get holdMsMax(): number {
     const state = this.#from.guard.writeState;
-    if (state === 'sealed') return 0;
-    return state === 'fenced'
-      ? Math.min(FENCED_HOLD_MS, LIMITS.parkedMs)
-      : Number.POSITIVE_INFINITY;
+    const isBrief = state === 'fenced' || state === 'sealed' || state === 'deposed';
+    return isBrief ? SWITCHING_HOLD_MS : Number.POSITIVE_INFINITY;
   }
 
   get mayCreate(): boolean {

@@ -16,7 +16,7 @@ export interface EffectParts {
   parts: BrokerParts;
   ha: HaServer;
   admission: DrAdmission;
-  /** A sealed or former active side that relays still takes its clients' writes. */
+  /** A sealed or former active side that relays, or will in a moment, takes its clients' writes. */
   isRelaying(): boolean;
   /** Dispatches what was parked; called when the store is open. */
   release(): void;

@@ -5,7 +5,7 @@
 // Before the point of no return every failure reopens the sink and leaves a standby; behind it nothing
 // is undone. The standby broker itself is the authority: a compare-and-set on its own epoch file.
 // Source: switchover "Planned", "Failover", "Abort".
-import { createLog, DrError } from '../../../base/index.ts';
+import { createLog, DrError, sleep } from '../../../base/index.ts';
 import type {
   PromoteRequest,
   PromoteResult,
@@ -19,6 +19,9 @@ import { type TokenMaker, tokenDifference } from '../token.ts';
 import type { Knowledge } from './knowledge.ts';
 
 const log = createLog('dr');
+
+/** A link that hangs must not hold up a failover. */
+const HALT_WAIT_MS = 500;
 
 export interface PromotionParts {
   parts: BrokerParts;
@@ -120,7 +123,8 @@ export class RoleChange {
   async #promoteChecked(request: PromoteRequest): Promise<void> {
     const { parts, sink, tableSink } = this.#with;
     const { store } = parts;
-    // Order: both gates in the tick of the decision; the link may still be running (forced).
+    if (request.forced) await this.#haltLink(request.opId);
+    // Order: both gates in one tick; from here on nothing of the old epoch can be added.
     sink.closeGate(`promotion ${request.opId} is under way`);
     tableSink.closeGate(`promotion ${request.opId} is under way`);
     try {
@@ -135,6 +139,7 @@ export class RoleChange {
       if (store.guard.state.role === 'standby') {
         sink.reopenGate();
         tableSink.reopenGate();
+        if (request.forced) await this.#resumeLink(request.opId);
       }
       throw reason;
     }
@@ -156,13 +161,18 @@ export class RoleChange {
     endRelayForNew();
     refresh(`promoted by ${request.opId}`);
     // Not awaited: the sink is closed for good, so the end of the link changes nothing for writers.
-    void this.#with
-      .link()
-      ?.stop()
-      .catch((reason: unknown) => {
-        log.warn('link.stop-failed', DrError.from(reason).message, { opId: request.opId });
-      });
+    void this.#with.link()?.stop().catch(noteLinkProblem);
     await register();
+  }
+
+  /** Politeness: a link that is told first does not take the closed gate for a fault. */
+  async #haltLink(opId: string): Promise<void> {
+    const halted = this.#with.link()?.halt({ opId }).catch(noteLinkProblem);
+    await Promise.race([halted, sleep(HALT_WAIT_MS)]);
+  }
+
+  async #resumeLink(opId: string): Promise<void> {
+    await this.#with.link()?.resume({ opId }).catch(noteLinkProblem);
   }
 
   /** A copy may end inside a record: never when everything was drained, perhaps after a failover. */
@@ -196,4 +206,9 @@ export class RoleChange {
     if (await this.#with.confirmActive(request.source, request.epoch)) return;
     throw new DrError('REFUSED', `${request.source} does not say it is active at ${request.epoch}`);
   }
+}
+
+/** The gates of the sink protect the epoch; what the link says about it is for the log. */
+function noteLinkProblem(reason: unknown): void {
+  log.warn('link.not-told', DrError.from(reason).message, {});
 }

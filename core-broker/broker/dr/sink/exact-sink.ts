@@ -16,11 +16,14 @@ import { HA_READ_BYTES } from '../../ha/index.ts';
 export class StoreSink implements StandbySink {
   readonly #store: MessageStore;
   readonly #rootDir: string;
+  /** Told after every cut: what was computed from the bytes behind it is void. */
+  readonly #onCut: () => void;
   #closedBy: string | undefined;
 
-  constructor(store: MessageStore, rootDir: string) {
+  constructor(store: MessageStore, rootDir: string, onCut: () => void) {
     this.#store = store;
     this.#rootDir = rootDir;
+    this.#onCut = onCut;
   }
 
   /** Refuses everything from now on; reopen() when the promotion did not happen. */
@@ -80,14 +83,14 @@ export class StoreSink implements StandbySink {
     const { epoch } = this.#store.guard.state;
     const file = freeName(path.join(this.#rootDir, `drTail-${epoch}-${to}`));
     await this.#exportTail(file, to);
-    await this.#store.truncate(to);
+    await this.#cut(to);
     return file;
   }
 
   /** Forced promotion only: bytes behind the last whole record are cut, they are no message. */
   async cutPartialRecord(): Promise<void> {
     const end = this.#store.validatedEnd();
-    if (this.#store.storeBounds().maxOffset > end) await this.#store.truncate(end);
+    if (this.#store.storeBounds().maxOffset > end) await this.#cut(end);
   }
 
   adoptLineage(epoch: Epoch, lineage: LineageEntry[]): void {
@@ -97,6 +100,11 @@ export class StoreSink implements StandbySink {
 
   readRecord(offset: number): Buffer {
     return this.#store.readRecord(offset);
+  }
+
+  async #cut(to: number): Promise<void> {
+    await this.#store.truncate(to);
+    this.#onCut();
   }
 
   async #exportTail(file: string, from: number): Promise<void> {
