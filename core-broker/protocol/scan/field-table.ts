@@ -26,6 +26,8 @@ export class FieldTable {
     if (id === UNKNOWN) return UNKNOWN;
     const name = this.#names[id]!;
     if (name.length !== length) return UNKNOWN;
+    // Why: for one byte the slot alone decides, and the short names of SEND V2 are all one byte.
+    if (length === 1) return id;
     for (let i = 0; i < length; i++) if (bytes[start + i] !== name[i]) return UNKNOWN;
     return id;
   }

@@ -11,6 +11,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const COLON = 0x3a;
+const MINUS = 0x2d;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 
@@ -122,11 +123,17 @@ function scanTop(bytes: Buffer, at: number, end: number, id: number): number {
     const close = plainEnd(bytes, at + 1, end);
     return close < 0 ? -1 : close + 1;
   }
-  const close = literalEnd(bytes, at, end);
-  if (close < 0 || !isNumber) return close;
+  if (!isNumber) return literalEnd(bytes, at, end);
+  const close = digitsEnd(bytes, at, end);
   const value = parseNumber(bytes, at, close - at);
-  if ((value | 0) !== value) return -1;
-  return setTop(id, value) ? close : -1;
+  return (value | 0) === value && setTop(id, value) ? close : -1;
+}
+
+/** First byte behind a run of digits and a leading minus. */
+function digitsEnd(bytes: Buffer, at: number, end: number): number {
+  let p = bytes[at] === MINUS ? at + 1 : at;
+  while (p < end && bytes[p]! >= 0x30 && bytes[p]! <= 0x39) p++;
+  return p;
 }
 
 function setTop(id: number, value: number): boolean {

@@ -37,20 +37,20 @@ export const unescapedLength = (): number => textLength;
  * @returns position of the closing quote, or -1 when the text is malformed or does not fit
  */
 export function unescapeInto(bytes: Buffer, start: number, end: number, out: Buffer): number {
-  const room = out.length - 4;
+  // Un-escaped text is never longer than its source: one check keeps every write inside `out`.
+  if (end - start > out.length) return -1;
   let at = 0;
   let p = start;
-  while (p < end && at <= room) {
-    const c = bytes[p]!;
-    if (c === QUOTE) {
-      textLength = at;
-      return p;
-    }
-    if (c < 0x20) return -1;
-    if (c !== BACKSLASH) {
+  while (p < end) {
+    let c = bytes[p]!;
+    while (c !== BACKSLASH) {
+      if (c === QUOTE) {
+        textLength = at;
+        return p;
+      }
+      if (c < 0x20 || ++p >= end) return -1;
       out[at++] = c;
-      p++;
-      continue;
+      c = bytes[p]!;
     }
     const letter = p + 1 < end ? bytes[p + 1]! : 0;
     if (letter === U) {
