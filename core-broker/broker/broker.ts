@@ -61,6 +61,7 @@ class BrokerNode implements Broker {
   #running: Running | undefined;
   #link: LinkControl | undefined;
   #stopping: Promise<void> | undefined;
+  #hideMetrics: (() => void) | undefined;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
@@ -163,6 +164,7 @@ class BrokerNode implements Broker {
     const running = this.#running;
     if (running === undefined) return this.#server.close();
     const { store, built, dr } = running;
+    this.#hideMetrics?.();
     built.schedule.stop();
     await built.registration.stop();
     await dr.stop();
@@ -227,7 +229,7 @@ class BrokerNode implements Broker {
 
   #expose({ context, pulls }: BuiltBroker): void {
     const bounds = () => this.store.storeBounds();
-    exposeBroker({
+    this.#hideMetrics = exposeBroker({
       stats: context.stats,
       heldPulls: () => pulls.held.held,
       connections: () => this.#server.connections.size,

@@ -1,5 +1,6 @@
 // Prometheus metrics of a broker: read from plain counters at scrape time, nothing is counted twice and
-// nothing is recorded per message. Names dr_broker_*.
+// nothing is recorded per message. Several brokers in one process (tests, demo) are summed.
+// Names dr_broker_*.
 import { gauge } from '../base/index.ts';
 import type { BrokerStats } from './stats/index.ts';
 
@@ -13,15 +14,17 @@ export interface MetricSources {
   unflushedBytes: () => number;
 }
 
-let current: MetricSources | undefined;
+const running = new Set<MetricSources>();
 
-/** Binds the metrics of this process to a running broker; the last one wins. */
-export function exposeBroker(sources: MetricSources): void {
-  current = sources;
+/** Adds a running broker to the metrics of this process. @returns removes it again */
+export function exposeBroker(sources: MetricSources): () => void {
+  running.add(sources);
+  return () => void running.delete(sources);
 }
 
 function read(name: string, help: string, value: (sources: MetricSources) => number): void {
-  gauge({ name, help, collect: (self) => self.set(current ? value(current) : 0) });
+  const total = () => [...running].reduce((sum, sources) => sum + value(sources), 0);
+  gauge({ name, help, collect: (self) => self.set(total()) });
 }
 
 read('dr_broker_sends_messages', 'messages appended since start', (s) => s.stats.putTotal);

@@ -1,6 +1,7 @@
 // Every broker key this program honours: type, default, bounds and one sentence each. The typed
 // configuration, validation, code 25/26 and the reference page all come from this table.
 // Defaults are those of Apache 5.5.0. Source: config dumps of 4.9.7 and 5.5.0.
+import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { localAddress } from './local-address.ts';
@@ -25,6 +26,8 @@ export interface BoolKey extends KeyText {
 export interface TextKey extends KeyText {
   kind: 'text';
   initial: string;
+  /** What values look like; undefined = any text. */
+  form?: { isValid: (text: string) => boolean; words: string };
 }
 export interface EnumKey<T extends string = string> extends KeyText {
   kind: 'enum';
@@ -50,7 +53,20 @@ const bool = (initial: boolean, meaning: string, live = true): BoolKey => ({
   meaning,
   live,
 });
-const text = (initial: string, meaning: string): TextKey => ({ kind: 'text', initial, meaning });
+const text = (initial: string, meaning: string, form?: TextKey['form']): TextKey => ({
+  kind: 'text',
+  initial,
+  meaning,
+  ...(form ? { form } : {}),
+});
+const shaped = (pattern: RegExp, words: string): NonNullable<TextKey['form']> => ({
+  isValid: (value) => pattern.test(value),
+  words,
+});
+const IP_FORM = { isValid: (value: string) => net.isIP(value) !== 0, words: 'an IP address' };
+const SERVERS_FORM = shaped(/^([^\s:;]+:\d{1,5}(;|$))*$/, 'host:port;host:port');
+const HOURS_FORM = shaped(/^\d{1,2}(;\d{1,2})*$/, 'hours separated by ;');
+const LEVELS_FORM = shaped(/^\d+[smhd](\s+\d+[smhd])*$/, 'numbers with the units s m h d');
 const oneOf = <const T extends string>(allowed: readonly T[], meaning: string): EnumKey<T> => ({
   kind: 'enum',
   initial: allowed[0] as T,
@@ -70,7 +86,7 @@ const IDENTITY_KEYS = {
     ['ASYNC_MASTER', 'SYNC_MASTER', 'SLAVE'],
     'replication role; only masters are supported',
   ),
-  brokerIP1: text(localAddress(), 'address advertised to clients and stored in records'),
+  brokerIP1: text(localAddress(), 'address advertised to clients and stored in records', IP_FORM),
   brokerIP2: text('', 'address advertised to slaves; empty = brokerIP1'),
   listenPort: int(
     10_911,
@@ -79,7 +95,7 @@ const IDENTITY_KEYS = {
   ),
   bindAddress: text('0.0.0.0', 'address to listen on'),
   haListenPort: int(10_912, 'HA port; 0 = chosen by the system', port),
-  namesrvAddr: text('', 'name servers, `host:port;host:port`'),
+  namesrvAddr: text('', 'name servers, `host:port;host:port`', SERVERS_FORM),
   regionId: text('DefaultRegion', 'value of the MSG_REGION property'),
   registerNameServerPeriod: int(30_000, 'time between registrations, ms; clamped to 10-60 s'),
   registerBrokerTimeoutMills: int(24_000, 'time-out of one registration, ms', { min: 1 }),
@@ -102,7 +118,7 @@ const TOPIC_KEYS = {
   traceOn: bool(true, 'value of the TRACE_ON property'),
   rejectTransactionMessage: bool(false, 'half messages are refused with code 16'),
   validateSystemTopicWhenUpdateTopic: bool(true, 'system topics cannot be changed by code 17'),
-  messageDelayLevel: text(LEVELS, 'delay of each level, with units s m h d'),
+  messageDelayLevel: text(LEVELS, 'delay of each level, with units s m h d', LEVELS_FORM),
   maxMessageSize: int(4_194_304, 'largest body, bytes; larger is refused with code 13', { min: 1 }),
   notifyConsumerIdsChangedEnable: bool(true, 'code 40 is pushed when a group changes'),
   longPollingEnable: bool(true, 'pulls wait for messages as long as the client allows'),
@@ -126,7 +142,7 @@ const STORE_KEYS = {
   ),
   flushIntervalCommitLog: int(500, 'ASYNC_FLUSH forces to disk this often, ms', { min: 1 }),
   syncFlushTimeout: int(5_000, 'SYNC_FLUSH answers code 10 after this time, ms', { min: 1 }),
-  deleteWhen: text('04', 'hours of the day for deleting old files, separated by ;'),
+  deleteWhen: text('04', 'hours of the day for deleting old files, separated by ;', HOURS_FORM),
   fileReservedTime: int(72, 'age after which a log file may be deleted, hours'),
   diskMaxUsedSpaceRatio: int(75, 'above this disk use old files go at any hour, percent', {
     max: 100,

@@ -80,7 +80,10 @@ export function parseKey(
   at: { path: string; line?: number },
 ): string | number | boolean {
   const row: BrokerKey = BROKER_KEYS[key];
-  if (row.kind === 'text') return text;
+  if (row.kind === 'text') {
+    if (row.form === undefined || row.form.isValid(text)) return text;
+    throw configError(at, `${key}: '${text}' is not allowed; use ${row.form.words}`);
+  }
   if (row.kind === 'enum') {
     if (row.allowed.includes(text)) return text;
     throw configError(at, `${key}: '${text}' is not allowed; use ${row.allowed.join(', ')}`);

@@ -1,0 +1,118 @@
+// Delay levels, rate windows, held pulls, error mapping.
+import { describe, expect, test } from 'vitest';
+import { DrError } from '../../../core-broker/base/index.ts';
+import { OPEN_ADMISSION } from '../../../core-broker/broker/admission.ts';
+import { type HeldPull, HeldPulls } from '../../../core-broker/broker/pull/index.ts';
+import { refusalOf, refuse } from '../../../core-broker/broker/response-codes.ts';
+import { clampLevel, parseDelayLevels } from '../../../core-broker/broker/schedule/index.ts';
+import { RateWindow } from '../../../core-broker/broker/stats/index.ts';
+import type { RemotingCommand } from '../../../core-broker/protocol/index.ts';
+import type { ServerConnection } from '../../../core-broker/remoting/index.ts';
+
+test('delay levels are parsed with their units', () => {
+  expect(parseDelayLevels('1s 5m 2h 1d')).toEqual([1_000, 300_000, 7_200_000, 86_400_000]);
+  expect(() => parseDelayLevels('1s 5x')).toThrow(/5x/);
+  expect(clampLevel(40, [1, 2, 3])).toBe(3);
+});
+
+test('a rate window counts what happened since its oldest sample', () => {
+  const window = new RateWindow();
+  window.sample(0);
+  window.add(50, 5);
+  window.sample(10_000);
+  expect(window.figures('minute', 10_000)).toEqual({ avgpt: 10, sum: 50, tps: 5 });
+  for (let atMs = 20_000; atMs <= 80_000; atMs += 10_000) window.sample(atMs);
+  expect(window.figures('minute', 80_000).sum).toBe(0);
+  expect(window.figures('hour', 80_000).sum).toBe(50);
+});
+
+describe('held pulls', () => {
+  const nowMs = 0;
+  const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs };
+  const pull = (offset: number, tagCodes?: Set<number>): HeldPull => ({
+    connection: { isOpen: true } as ServerConnection,
+    request: {} as RemotingCommand,
+    topic: 'T',
+    queueId: 0,
+    offset,
+    tagCodes,
+    deadlineMs: 1_000,
+  });
+  const settled = () => new Promise<void>((resolve) => queueMicrotask(() => resolve()));
+
+  test('an arrival wakes those it can satisfy, once per round', async () => {
+    const woken: number[] = [];
+    const held = new HeldPulls(clock, (one) => woken.push(one.offset));
+    held.hold(pull(5));
+    held.hold(pull(9));
+    held.hold(pull(5, new Set([77])));
+    held.onArrival({ topic: 'T', queueId: 0 }, 6, 1);
+    held.onArrival({ topic: 'T', queueId: 1 }, 60, 77);
+    held.onArrival({ topic: 'U', queueId: 0 }, 60, 77);
+    expect(woken).toEqual([]);
+    await settled();
+    expect(woken).toEqual([5]);
+    held.onArrival({ topic: 'T', queueId: 0 }, 7, 77);
+    await settled();
+    expect(woken).toEqual([5, 5]);
+    expect(held.held).toBe(1);
+  });
+
+  test('answerAll leaves nobody waiting and answers each once', async () => {
+    const woken: number[] = [];
+    const held = new HeldPulls(clock, (one) => woken.push(one.offset));
+    held.hold(pull(1));
+    held.hold(pull(2));
+    held.answerAll();
+    await settled();
+    held.answerAll();
+    expect(woken.sort()).toEqual([1, 2]);
+    expect(held.held).toBe(0);
+  });
+
+  test('a closed connection is not answered', async () => {
+    const woken: number[] = [];
+    const held = new HeldPulls(clock, (one) => woken.push(one.offset));
+    const gone = pull(1);
+    held.hold(gone);
+    (gone.connection as { isOpen: boolean }).isOpen = false;
+    held.answerAll();
+    await settled();
+    expect(woken).toEqual([]);
+  });
+});
+
+describe('errors as response codes', () => {
+  const closed = {
+    ...OPEN_ADMISSION,
+    state: 'refused' as const,
+    refusal: () => ({ code: 16, remark: 'fenced at epoch 2, active region B' }),
+  };
+
+  test.each([
+    ['BUSY', 2],
+    ['DISK_FULL', 14],
+    ['NOT_MASTER', 14],
+    ['FENCED', 16],
+    ['USAGE', 13],
+    ['CORRUPT', 1],
+    ['UNEXPECTED', 1],
+  ] as const)('%s is %i', (code, expected) => {
+    expect(refusalOf(new DrError(code, 'x'), OPEN_ADMISSION).code).toBe(expected);
+  });
+
+  test('a closed region answers in its own words, whatever path met the guard', () => {
+    expect(refusalOf(new DrError('FENCED', 'guard'), closed).remark).toMatch(/active region B/);
+    expect(refusalOf(new DrError('DISK_FULL', 'x'), closed).code).toBe(14);
+  });
+
+  test('a chosen code wins', () => {
+    let thrown: unknown;
+    try {
+      refuse(17, 'no topic');
+    } catch (reason) {
+      thrown = reason;
+    }
+    expect(refusalOf(thrown, closed)).toEqual({ code: 17, remark: 'no topic' });
+  });
+});
