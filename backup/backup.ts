@@ -135,6 +135,14 @@ class RepositoryBackup implements Backup {
   }
 
   async run(request: RunRequest): Promise<SnapshotResult> {
+    try {
+      return await this.#run(request);
+    } catch (reason) {
+      throw DrError.from(reason);
+    }
+  }
+
+  async #run(request: RunRequest): Promise<SnapshotResult> {
     await this.#repository.open('write');
     const id = newId(this.#clock.nowMs());
     const mark = await markRun(this.#repository.store, id);

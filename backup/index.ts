@@ -8,6 +8,7 @@ export {
   openS3Store,
   openUploadJournal,
   probeChecksumMode,
+  type S3StoreOptions,
   withRetry,
   withThrottle,
 } from './object-store/index.ts';

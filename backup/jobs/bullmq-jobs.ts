@@ -27,6 +27,8 @@ export interface BullmqJobsOptions {
 
 const QUEUE = 'jobs';
 const KEEP_FINISHED = 10_000;
+/** Two checks free the job of a dead worker; the workers of a queue share one timer in Redis. */
+const STALLED_CHECK_MS = 5_000;
 
 /** Connects on first use. @throws DrError NETWORK from the operations while Redis is away */
 export async function openBullmqJobs(options: BullmqJobsOptions): Promise<JobQueue> {
@@ -45,7 +47,7 @@ export async function openBullmqJobs(options: BullmqJobsOptions): Promise<JobQue
     ...common,
     autorun: false,
     lockDuration: leaseMs,
-    stalledInterval: Math.max(100, Math.floor(leaseMs / 2)),
+    stalledInterval: Math.min(STALLED_CHECK_MS, Math.floor(leaseMs / 2)),
     maxStalledCount: 1_000,
   });
   const log = createLog('backup');

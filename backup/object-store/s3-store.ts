@@ -45,7 +45,9 @@ export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore>
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     credentials: { accessKeyId: keys.id, secretAccessKey: keys.secret.reveal() },
     requestChecksumCalculation: options.checksumMode,
-    responseChecksumValidation: options.checksumMode,
+    // Why: what comes back is proven by the reader (ids, digests); the SDK's own check would hide
+    // damaged objects behind an error without a name.
+    responseChecksumValidation: 'WHEN_REQUIRED',
   });
   const host = options.endpoint === undefined ? '' : `${new URL(options.endpoint).host}/`;
   const where = `s3://${host}${options.bucket}/${options.prefix}`;

@@ -1,0 +1,87 @@
+// A real S3 server for tests: versitygw, built once into a cache folder, started on a port of the OS.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { until } from './until.ts';
+
+const VERSION = 'v1.8.0';
+const CACHE = path.join(os.homedir(), '.cache', 'rocketmq-dr', 'bin');
+
+export interface RunningGateway {
+  endpoint: string;
+  accessKeyFile: string;
+  dataDir: string;
+  newBucket(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Builds it when it is not there. @throws with what to install when Go is missing */
+function ensureBinary(): string {
+  const binary = path.join(CACHE, 'versitygw');
+  if (fs.existsSync(binary)) return binary;
+  fs.mkdirSync(CACHE, { recursive: true });
+  try {
+    const source = `github.com/versity/versitygw/cmd/versitygw@${VERSION}`;
+    const env = { ...process.env, GOBIN: CACHE };
+    execFileSync('go', ['install', source], { env, stdio: 'pipe' });
+  } catch (cause) {
+    throw new Error(`versitygw ${VERSION} cannot be built: is Go 1.24 or newer there?`, { cause });
+  }
+  return binary;
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export async function startGateway(): Promise<RunningGateway> {
+  const binary = ensureBinary();
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-s3-'));
+  const dataDir = path.join(folder, 'data');
+  fs.mkdirSync(dataDir);
+  const accessKeyFile = path.join(folder, 'key');
+  fs.writeFileSync(accessKeyFile, 'ak1\nsk1secret\n');
+  const port = await freePort();
+  const address = `127.0.0.1:${port}`;
+  const global = ['--port', address, '--access', 'ak1', '--secret', 'sk1secret', '--quiet'];
+  const args = [...global, '--health', '/health', 'posix', dataDir];
+  const child: ChildProcess = spawn(binary, args, { stdio: 'ignore' });
+  const endpoint = `http://${address}`;
+  await until(async () => {
+    if (child.exitCode !== null) throw new Error(`versitygw ended with ${child.exitCode}`);
+    const answer = await fetch(`${endpoint}/health`).catch(() => undefined);
+    return answer?.ok === true;
+  });
+  let buckets = 0;
+  return {
+    endpoint,
+    accessKeyFile,
+    dataDir,
+    async newBucket() {
+      const { CreateBucketCommand, S3Client } = await import('@aws-sdk/client-s3');
+      const credentials = { accessKeyId: 'ak1', secretAccessKey: 'sk1secret' };
+      const client = new S3Client({
+        endpoint,
+        region: 'us-east-1',
+        forcePathStyle: true,
+        credentials,
+      });
+      const Bucket = `bucket-${++buckets}`;
+      await client.send(new CreateBucketCommand({ Bucket }));
+      client.destroy();
+      return Bucket;
+    },
+    async stop() {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await ended;
+      fs.rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
