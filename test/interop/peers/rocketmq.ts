@@ -7,6 +7,8 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
+import { createPeerClient, type PeerClient } from '../../../core-broker/client/index.ts';
+import { decodeClusterInfo, RequestCode } from '../../../core-broker/protocol/index.ts';
 import { Child } from './child.ts';
 import { ensurePeers, jarsOf } from './install.ts';
 
@@ -75,11 +77,25 @@ export async function startBroker(options: BrokerOptions): Promise<RunningServer
     ...options.properties,
   });
   const main = 'org.apache.rocketmq.broker.BrokerStartup';
-  const isListed = async () => {
-    const list = await mqadmin(options, 'clusterList', ['-n', options.namesrv]);
-    return list.includes(`127.0.0.1:${options.port}`);
-  };
-  return startServer(options, { main, file, heapMb: 512 }, isListed);
+  const address = `127.0.0.1:${options.port}`;
+  const peer = createPeerClient();
+  try {
+    const isListed = () => isRegistered(peer, options.namesrv, address);
+    return await startServer(options, { main, file, heapMb: 512 }, isListed);
+  } finally {
+    peer.close();
+  }
+}
+
+/** Asks each name server itself: a run of mqadmin takes seconds and fails over mixed versions. */
+async function isRegistered(peer: PeerClient, namesrv: string, address: string): Promise<boolean> {
+  for (const server of namesrv.split(';')) {
+    const answer = await peer.invoke(server, { code: RequestCode.GET_BROKER_CLUSTER_INFO }, 5_000);
+    const brokers = Object.values(decodeClusterInfo(answer.body).brokerAddrTable);
+    const known = brokers.flatMap((broker) => Object.values(broker.brokerAddrs));
+    if (!known.includes(address)) return false;
+  }
+  return true;
 }
 
 async function startServer(
