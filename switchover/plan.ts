@@ -2,7 +2,7 @@
 // No I/O; time, deadlines and the last failure are arguments. `mermaid()` prints the table.
 import type { DrError, ErrorCode } from '../core-broker/base/index.ts';
 import type { OperationKind } from './journal.ts';
-import { type ClusterView, deciderState, hasEpochMoved, phaseOf } from './phase.ts';
+import { type ClusterView, deciderState, hasEpochMoved, isSealedBy, phaseOf } from './phase.ts';
 import { type Mode, type Phase, PLAN, type PlanEvent, type PlanRow } from './plan-table.ts';
 
 export interface Intent {
@@ -78,9 +78,16 @@ function promotingEvent(view: ClusterView, intent: Intent): PlanEvent {
   if (decider === 'silent') return 'standby-silent';
   if (decider === 'promoted') return 'ok';
   if (intent.verb === 'abort') return 'standby-says-no';
+  // An old side that is open again is past its token: promoting now would drop what it appended.
+  if (view.operation?.kind === 'planned' && isSourceOpen(view)) return 'refused';
   if (intent.failure && DEFINITE.has(intent.failure.code)) return 'refused';
   return isLate(view, intent) ? 'late' : 'standby-says-no';
 }
+
+const isSourceOpen = (view: ClusterView): boolean =>
+  view.pairs.some(
+    ({ source }) => source && view.operation && !isSealedBy(source, view.operation.opId),
+  );
 
 function undoingEvent(view: ClusterView): PlanEvent {
   const { operation, progress } = view;

@@ -22,7 +22,10 @@ export const DR_CODE = {
   SEAL: 40004,
   /** B: lift a seal with the opId that set it (abort). OpRequest -> DrStatus. */
   UNSEAL: 40005,
-  /** B: standby -> active with epoch + 1. PromoteRequest -> PromoteResult. Idempotent by opId. */
+  /**
+   * B: standby -> active with epoch + 1. PromoteRequest -> PromoteResult. Idempotent by opId. Ends a
+   * relay of its own: after a switch there and back, clients would be spliced round in a circle.
+   */
   PROMOTE: 40006,
   /** B: what a link asks before each HA connect. AttachRequest -> AttachResult. */
   LINK_ATTACH: 40007,

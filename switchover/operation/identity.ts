@@ -100,7 +100,11 @@ export function rebuildOperation(
   settings: SwitchoverConfig & { nowMs: number },
 ): Operation | undefined {
   const promoted = reports.find(
-    ({ status }) => status?.role === 'active' && status.opId === opId && !traceIn(status),
+    ({ status }) =>
+      status?.role === 'active' &&
+      status.opId === opId &&
+      status.writeState !== 'deposed' &&
+      !traceIn(status),
   );
   const sealed = reports.find(
     ({ status }) => status?.role === 'active' && traceIn(status) === opId,
