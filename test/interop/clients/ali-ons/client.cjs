@@ -105,12 +105,12 @@ async function consume(mode) {
     isBroadcast: mode === 'broadcast',
   });
   consumer.on('error', complain);
-  consumer.subscribe(text('topic'), text('filter', '*'), async (message) => {
+  consumer.subscribe(text('topic'), text('filter', '*'), async (message, place) => {
     const reconsume = Number(message.reconsumeTimes ?? 0);
     record({
       op: 'consume',
       key: String(message.keys ?? '').trim(),
-      queue: `${message.brokerName ?? '?'}@${message.queueId}`,
+      queue: `${place.brokerName}@${message.queueId}`,
       offset: Number(message.queueOffset),
       reconsume,
     });
