@@ -198,6 +198,26 @@ describe('producer between regions', () => {
     expect((await producer.send({ topic: 't', body: 'x' })).status).toBe('SEND_OK');
     await producer.stop();
   });
+
+  test('a connection whose peer died without a word is replaced after one time-out', async () => {
+    const broker = await serve([[RequestCode.SEND_MESSAGE_V2, stored]]);
+    const wan = await wanProxy(broker);
+    proxies.push(wan);
+    const names = await nameserver(routeTo(wan.address));
+    const producer = new Producer({
+      nameservers: [names.address],
+      group: 'g',
+      sendTimeoutMs: 1_000,
+    });
+    await producer.send({ topic: 't', body: 'x' });
+    wan.halfOpen();
+    const reason = await producer
+      .send({ topic: 't', body: 'x' })
+      .catch((failure: unknown) => failure);
+    expect(DrError.is(reason, 'TIMEOUT')).toBe(true);
+    expect((await producer.send({ topic: 't', body: 'x' })).status).toBe('SEND_OK');
+    await producer.stop();
+  });
 });
 
 describe('probe', () => {

@@ -91,7 +91,12 @@ describe('copy', () => {
     await link.start();
     await until(stage.isLevel, 'level');
     const attaches = stage.source.attaches.length;
-    stage.source.mangle = (frame) => (frame.length === 12 ? frame : Buffer.alloc(0));
+    const held = stage.source.log.end;
+    stage.source.mangle = (frame) => {
+      if (frame.length > 12) return Buffer.alloc(0);
+      frame.writeUInt32BE(held, 4);
+      return frame;
+    };
     stage.fill(5);
     await until(() => stage.source.attaches.length > attaches, 'a new attach');
     stage.source.mangle = undefined;
@@ -160,6 +165,9 @@ describe('pace', () => {
     stage.fill(4_000);
     const appends = stage.sink.appends;
     await until(() => link.status().lagBytes > 100_000, 'lag');
+    const calls = stage.source.statusCalls.length;
+    await until(() => stage.source.statusCalls.length > calls + 10, 'ten samples later');
+    expect(link.status().lagBytes).toBeGreaterThan(100_000);
     expect(link.status().lagMessages).toBeGreaterThan(100);
     expect(stage.sink.appends).toBeLessThan(appends + 1_000);
     stage.sink.drain();

@@ -11,8 +11,8 @@ export interface LogMaker {
   readonly end: number;
   /** Offsets of the records, blanks left out. */
   readonly records: number[];
-  /** Appends one record and returns its offset. */
-  append(bodyBytes: number): number;
+  /** Appends one record and returns its offset. @param extraMs moves its store time, nothing else */
+  append(bodyBytes: number, extraMs?: number): number;
 }
 
 /** @param fileBytes size of a commit-log file; records never cross it */
@@ -30,7 +30,7 @@ export function recordLog({ startOffset = 0, fileBytes = 64 * 1024, seed = 'a' }
     bytes.writeInt32BE(BLANK_MAGIC, 4);
     push(bytes);
   };
-  const make = (bodyBytes: number): Buffer =>
+  const make = (bodyBytes: number, extraMs: number): Buffer =>
     encodeRecord({
       queueId: records.length % 4,
       flag: 0,
@@ -39,7 +39,7 @@ export function recordLog({ startOffset = 0, fileBytes = 64 * 1024, seed = 'a' }
       sysFlag: 0,
       bornTimestampMs: 1_700_000_000_000,
       bornHost: HOST,
-      storeTimestampMs: 1_700_000_000_000 + records.length,
+      storeTimestampMs: 1_700_000_000_000 + records.length + extraMs,
       storeHost: HOST,
       reconsumeTimes: 0,
       preparedTransactionOffset: 0,
@@ -57,12 +57,12 @@ export function recordLog({ startOffset = 0, fileBytes = 64 * 1024, seed = 'a' }
     get end() {
       return end;
     },
-    append(bodyBytes) {
+    append(bodyBytes, extraMs = 0) {
       const left = fileBytes - (end % fileBytes);
       // RocketMQ keeps 8 bytes for the blank's header at the end of a file.
-      if (make(bodyBytes).length + 8 > left) blank(left);
+      if (make(bodyBytes, 0).length + 8 > left) blank(left);
       const offset = end;
-      push(make(bodyBytes));
+      push(make(bodyBytes, extraMs));
       records.push(offset);
       return offset;
     },

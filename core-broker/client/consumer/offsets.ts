@@ -73,7 +73,7 @@ export function remoteOffsets(peer: PeerClient, group: string, locate: Locate): 
     if (due.get(key) === entry) due.delete(key);
   };
   return {
-    read: (queue) => readOffset(peer, addressOf(queue), group, queue),
+    read: async (queue) => readOffset(peer, addressOf(queue), group, queue),
     update: (queue, offset) => void due.set(queueKey(queue), { queue, offset }),
     forget: (queue) => void due.delete(queueKey(queue)),
     async flush() {
