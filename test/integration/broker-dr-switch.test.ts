@@ -137,6 +137,46 @@ describe('planned switch', () => {
     await expect.poll(async () => (await members()).body?.toString() ?? '').toContain('client-1');
   });
 
+  it('loses, doubles and reorders nothing of clients that send all the time', async () => {
+    const clients = Array.from({ length: 4 }, () => createAndKeep());
+    const stop = new AbortController();
+    const acked: string[][] = [];
+    const refused: string[] = [];
+    const senders = clients.map(async (peer, id) => {
+      const own: string[] = [];
+      acked.push(own);
+      for (let round = 0; !stop.signal.aborted; round++) {
+        // Eight in flight per connection: the order on the wire is the order in the log.
+        const bodies = Array.from({ length: 8 }, (_, i) => `m${(id + 1) * 1e6 + round * 8 + i} `);
+        const sent = bodies.map((body) => pair.send(pair.east.address, body, { peer }));
+        for (const [i, response] of (await Promise.all(sent)).entries()) {
+          if (response.code === 0) own.push(bodies[i]?.trim() ?? '');
+          else refused.push(`${response.code} ${response.remark}`);
+        }
+      }
+    });
+    const total = () => acked.reduce((sum, own) => sum + own.length, 0);
+    const grown = async (by: number) => {
+      const target = total() + by;
+      await expect.poll(() => total() >= target, { timeout: 20_000 }).toBe(true);
+    };
+    await grown(200);
+    await pair.west.link?.copyTo(pair.status('east').maxOffset);
+    const token = await prepare();
+    await promote(token);
+    await relay();
+    await grown(200);
+    stop.abort();
+    await Promise.all(senders);
+    expect(refused).toEqual([]);
+    const stored = await bodiesOf('west');
+    for (const [id, own] of acked.entries()) {
+      const mine = stored.filter((body) => body.startsWith(`m${id + 1}`) && body.length === 8);
+      expect(mine).toEqual(own);
+    }
+    expect(stored.length).toBe(total());
+  });
+
   it('lets clients wait although the sealed side hears of its successor before the relay', async () => {
     await sendMany(3);
     const token = await prepare();

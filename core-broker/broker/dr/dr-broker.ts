@@ -1,5 +1,4 @@
 // The DR side of one broker, put together: guard consequences, fence, role changes, relay, watch, link.
-// Every request of dr-control.ts that a broker serves is registered here, one line each.
 // Order of life: constructed before the broker listens (so no frame is ever seen without it), started
 // after it listens: HA port, relay of an earlier run, registration, then the boot check in the background.
 // Source: switchover.
@@ -7,15 +6,9 @@ import { createLog, DrError, gauge, LoopSet, sleep } from '../../base/index.ts';
 import { createDrClient, type DrClient } from '../../client/index.ts';
 import {
   type ActivateRequest,
-  type AttachRequest,
   DR_CODE,
   type DrStatus,
-  type FenceRequest,
-  type LinkStatusRequest,
-  type OpRequest,
-  type PromoteRequest,
   type RelayRequest,
-  type ReverseRequest,
   type TailReport,
   type WriteState,
 } from '../../protocol/index.ts';
@@ -25,6 +18,7 @@ import type { BrokerParts, DrAttachment } from '../parts.ts';
 import { ControlDesk } from './control-desk.ts';
 import { Parking } from './parking.ts';
 import { Relay } from './relay/index.ts';
+import { registerRequests } from './requests.ts';
 import { DrAdmission } from './roles/dr-admission.ts';
 import { RoleEffects } from './roles/effects.ts';
 import { FenceDesk } from './roles/fence-desk.ts';
@@ -140,7 +134,7 @@ export class DrBroker implements DrAttachment {
     });
     tables.setStandbyGroups(options.standbyGroups);
     parts.admission.current = this.#admission;
-    this.#registerRequests();
+    this.#serveRequests();
     this.#registerMetrics();
   }
 
@@ -157,7 +151,6 @@ export class DrBroker implements DrAttachment {
     this.#fence.start();
     this.#relay.restore();
     this.#effects.start();
-    await this.#effects.register();
     this.#loops.run('peer watch', (signal) => this.#watch.run(signal));
     this.#loops.run('token warm-up', (signal) => this.#keepWarm(signal));
     if (this.#options.leaseMs > 0) {
@@ -256,80 +249,26 @@ export class DrBroker implements DrAttachment {
     });
   }
 
-  #registerRequests(): void {
+  #serveRequests(): void {
     const desk = new ControlDesk({
       parts: this.#parts,
       secret: this.#options.secret,
       status: () => this.status(),
       onControl: (connection) => this.#relay.keepLocal(connection),
     });
-    this.#registerOwnChanges(desk);
-    this.#registerLinkRequests(desk);
-    desk.onRead(DR_CODE.STATUS, {}, () => this.status());
-    desk.onRead(DR_CODE.TAIL_REPORT, {}, () => this.#tailReport());
-    desk.onRead<AttachRequest>(DR_CODE.LINK_ATTACH, ATTACH_SHAPE, (body, connection) => {
-      this.#learnOfStandby(body.epoch);
-      return this.#source.attach(body, connection.remoteAddress);
-    });
-    desk.onRead<LinkStatusRequest>(
-      DR_CODE.LINK_STATUS,
-      { linkId: 'string', position: 'number', queuesSince: 'number' },
-      (body) => this.#source.status(body),
-    );
-  }
-
-  #registerOwnChanges(desk: ControlDesk): void {
-    desk.onChange<FenceRequest>(DR_CODE.FENCE, { deadlineMs: 'number' }, (body) => {
-      this.#fence.fence(body);
-      return this.status();
-    });
-    desk.onChange<OpRequest>(DR_CODE.UNFENCE, {}, ({ opId }) => {
-      this.#fence.unfence(opId);
-      return this.status();
-    });
-    desk.onChange<OpRequest>(DR_CODE.SEAL, {}, async ({ opId }) => {
-      await this.#fence.seal(opId);
-      return this.#tokens.compute();
-    });
-    desk.onChange<OpRequest>(DR_CODE.UNSEAL, {}, async ({ opId }) => {
-      await this.#fence.unseal(opId);
-      return this.status();
-    });
-    desk.onChange<PromoteRequest>(DR_CODE.PROMOTE, PROMOTE_SHAPE, (body) =>
-      this.#roles.promote(body),
-    );
-    desk.onChange<RelayRequest>(DR_CODE.RELAY_START, RELAY_SHAPE, (body) => {
-      this.#startRelay(body);
-      return this.status();
-    });
-    desk.onChange<OpRequest>(DR_CODE.RELAY_STOP, {}, () => {
-      this.#relay.stop();
-      this.#effects.refresh('relay stopped');
-      return this.status();
-    });
-    desk.onChange<ActivateRequest>(DR_CODE.ACTIVATE, { epoch: 'number' }, (body) => {
-      this.#activate(body);
-      return this.status();
-    });
-  }
-
-  #registerLinkRequests(desk: ControlDesk): void {
-    desk.onChange<ReverseRequest>(DR_CODE.REVERSE, REVERSE_SHAPE, async (body) => {
-      await this.#roles.reverse(body);
-      return this.status();
-    });
-    desk.onChange<OpRequest>(DR_CODE.LINK_HALT, {}, async (body) => {
-      await this.#requireLink().halt(body);
-      return this.status();
-    });
-    desk.onChange<OpRequest>(DR_CODE.LINK_RESUME, {}, async (body) => {
-      await this.#requireLink().resume(body);
-      return this.status();
-    });
-    desk.onChange<OpRequest>(DR_CODE.FINAL_SYNC, {}, async (body) => {
-      const result = await this.#requireLink().finalSync(body);
-      // What counts is what is in the tables now, not what the link believes to have sent.
-      return { ...result, offsetDigest: this.#tokens.offsetDigest() };
+    registerRequests(desk, {
+      fence: this.#fence,
+      roles: this.#roles,
+      relay: this.#relay,
+      tokens: this.#tokens,
+      source: this.#source,
+      effects: this.#effects,
+      status: () => this.status(),
+      link: () => this.#requireLink(),
+      tailReport: () => this.#tailReport(),
+      startRelay: (request) => this.#startRelay(request),
+      activate: (request) => this.#activate(request),
+      learnOfStandby: (epoch) => this.#learnOfStandby(epoch),
     });
   }
 
@@ -442,14 +381,3 @@ export class DrBroker implements DrAttachment {
     });
   }
 }
-
-const ATTACH_SHAPE = {
-  linkId: 'string',
-  epoch: 'number',
-  position: 'number',
-  lastRecordCrc: 'number',
-  lineage: 'array',
-} as const;
-const PROMOTE_SHAPE = { fromEpoch: 'number', token: 'object-or-null', forced: 'boolean' } as const;
-const RELAY_SHAPE = { target: 'string', region: 'string', epoch: 'number' } as const;
-const REVERSE_SHAPE = { source: 'string', sourceRegion: 'string', epoch: 'number' } as const;
