@@ -1,6 +1,7 @@
 // Who may write after a boot, a failover and a return: a closed store refuses on every path, an old
 // primary is deposed for good, its tail is exported before it is cut.
 import * as fs from 'node:fs';
+import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Epoch } from '../../core-broker/base/index.ts';
 import { DR_CODE, type DrStatus, type PromoteResult } from '../../core-broker/protocol/index.ts';
@@ -175,6 +176,45 @@ describe('failover', () => {
       pair.ask('west', DR_CODE.PROMOTE, { opId: 'two', fromEpoch: 1, token: null, forced: true }),
     ).rejects.toMatchObject({ code: 'FENCED' });
   });
+});
+
+describe('power loss of the source', () => {
+  it('cuts the standby back to what the source still has, and exports what it had more', async () => {
+    await sendMany(10);
+    const kept = pair.status('east').maxOffset;
+    await sendMany(5);
+    const end = pair.status('east').maxOffset;
+    await pair.west.link?.copyTo(end);
+    const lost = logBytes(pair.west.root, kept, end);
+    await pair.down('east');
+    forgetTail(pair.east.root, kept);
+    await pair.up('east');
+    await pair.until('east', (status) => status.writeState === 'open');
+    expect(pair.status('east').maxOffset).toBe(kept);
+    expect(pair.status('east').lineage.at(-1)?.startOffset).toBe(kept);
+    // Other bytes at the same offsets, more of them than were lost.
+    for (let i = 0; i < 8; i++) {
+      expect((await pair.send(pair.east.address, `p${i} ${'y'.repeat(300)}`)).code).toBe(0);
+    }
+    expect(await pair.west.link?.ask()).toMatchObject({ verdict: 'truncate', truncateTo: kept });
+    const now = pair.status('east').maxOffset;
+    await pair.west.link?.copyTo(now);
+    const [file = ''] = pair.west.link?.exports ?? [];
+    expect(file).toContain(`drTail-1-${kept}.log`);
+    expect(fs.readFileSync(file).equals(lost)).toBe(true);
+    expect(logBytes(pair.west.root, 0, now).equals(logBytes(pair.east.root, 0, now))).toBe(true);
+    expect(storeOf('west').bounds({ topic: 'TopicTest', queueId: 0 })?.max).toBe(18);
+  });
+
+  /** What a power cut leaves: the pages behind `kept` were never written, the abort marker is there. */
+  function forgetTail(root: string, kept: number): void {
+    const file = path.join(root, 'commitlog', '0'.repeat(20));
+    const handle = fs.openSync(file, 'r+');
+    const size = fs.fstatSync(handle).size;
+    fs.writeSync(handle, Buffer.alloc(size - kept), 0, size - kept, kept);
+    fs.closeSync(handle);
+    fs.writeFileSync(path.join(root, 'abort'), '');
+  }
 });
 
 describe('lease', () => {

@@ -177,6 +177,68 @@ describe('planned switch', () => {
     expect(stored.length).toBe(total());
   });
 
+  it('answers held pulls at the fence and goes on holding them at the new side', async () => {
+    await sendMany(1);
+    const reader = createAndKeep();
+    const pull = (queueOffset: number) =>
+      reader.invoke(
+        pair.east.address,
+        {
+          code: 11,
+          ext: {
+            consumerGroup: 'readers',
+            topic: 'TopicTest',
+            queueId: 0,
+            queueOffset,
+            maxMsgNums: 32,
+            sysFlag: 2 | 4,
+            commitOffset: 0,
+            suspendTimeoutMillis: 15_000,
+            subscription: '*',
+            subVersion: 0,
+            expressionType: 'TAG',
+          },
+        },
+        20_000,
+      );
+    const heartbeat = JSON.stringify({
+      clientID: 'reader-1',
+      producerDataSet: [],
+      consumerDataSet: [
+        {
+          groupName: 'readers',
+          consumeType: 'CONSUME_PASSIVELY',
+          messageModel: 'CLUSTERING',
+          consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+          subscriptionDataSet: [
+            {
+              classFilterMode: false,
+              codeSet: [],
+              expressionType: 'TAG',
+              subString: '*',
+              subVersion: 0,
+              tagsSet: [],
+              topic: 'TopicTest',
+            },
+          ],
+          unitMode: false,
+        },
+      ],
+    });
+    await reader.call(pair.east.address, { code: 34, body: heartbeat }, 3_000);
+    expect((await pull(0)).code).toBe(0);
+    const held = pull(1);
+    const token = await prepare();
+    expect((await held).code).toBe(19);
+    await promote(token);
+    await relay();
+    const next = pull(1);
+    expect((await pair.send(pair.west.address, 'p0 new')).code).toBe(0);
+    const found = await next;
+    expect(found.code).toBe(0);
+    expect(found.body?.toString()).toContain('p0 new');
+  });
+
   it('lets clients wait although the sealed side hears of its successor before the relay', async () => {
     await sendMany(3);
     const token = await prepare();
