@@ -95,7 +95,11 @@ class RegionController implements Controller {
   abort(): Promise<OperationResult> {
     return this.#locked('abort', async (tools, lock) => {
       const operation = await this.#findUnfinished(tools, await askAll(this.#options), 'abort');
-      if (!operation) throw new DrError('NOT_FOUND', 'there is no operation to abort');
+      if (!operation) {
+        throw new DrError('NOT_FOUND', 'there is no operation to abort', {
+          hint: 'after a promotion only a new switch goes back; flips that missed it: resume',
+        });
+      }
       return this.#continue(tools, lock, operation, 'abort');
     });
   }

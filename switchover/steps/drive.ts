@@ -36,6 +36,7 @@ export async function driveOperation(drive: Drive): Promise<OperationResult> {
     if (row.action === 'begin') throw new Error('an operation begins once');
     repeats = row === last ? repeats + 1 : 0;
     last = row;
+    if (repeats > REPEATS_MAX && failure?.retry === 'never') throw stuck(run, row, failure);
     if (row.action === 'roll-back' && repeats > REPEATS_MAX) throw stranded(run, failure);
     if (repeats > REPEATS_MAX && !failure) failure = noEffect(row);
     else {
@@ -223,6 +224,17 @@ function stranded(run: Run, failure: DrError | undefined): DrError {
     hint: `when ${run.from} answers: dr switchover abort; if it is lost: dr failover --to ${run.to}`,
     context: { opId: run.opId },
     ...(failure ? { cause: failure } : {}),
+  });
+}
+
+/** The same step was refused again and again, and the plan has no other way from here. */
+function stuck(run: Run, row: PlanRow, failure: DrError): DrError {
+  const isPromoted = deciderState(run.view()) === 'promoted';
+  const code = isPromoted || row.from === 'promoting' ? 'IN_DOUBT' : 'UNREACHABLE';
+  return new DrError(code, `${run.opId} is stuck at ${row.action}: ${failure.message}`, {
+    hint: 'look at the named broker, then run `dr switchover resume`',
+    context: { opId: run.opId, phase: row.from },
+    cause: failure,
   });
 }
 

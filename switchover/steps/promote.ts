@@ -3,7 +3,12 @@
 // never assumed in either direction: the broker is asked, and the same request is sent again, which
 // is safe because brokers know the operation id.
 import { DrError } from '../../core-broker/base/index.ts';
-import { DR_CODE, type DrStatus, type PromoteResult } from '../../core-broker/protocol/index.ts';
+import {
+  DR_CODE,
+  type DrStatus,
+  type PromoteResult,
+  type SealedTailToken,
+} from '../../core-broker/protocol/index.ts';
 import { isHaltedBy, type PairView, targetState } from '../phase.ts';
 import { done, type Run, type StepOutcome } from './run.ts';
 
@@ -36,6 +41,7 @@ export async function promote(run: Run): Promise<StepOutcome> {
   run.deadlineMs = run.tools.nowMs() + run.tools.options.settings.promoteTimeoutMs;
   const results: Record<string, PromoteResult> = {};
   results[decider.brokerName] = await promoteOne(run, decider);
+  // Point of no return: from here on every failure is one to go forward from.
   try {
     for (const pair of followers) results[pair.brokerName] = await promoteOne(run, pair);
   } catch (reason) {
@@ -59,7 +65,7 @@ async function promoteOne(run: Run, pair: PairView): Promise<PromoteResult> {
   const isForced = run.operation.kind === 'failover';
   const body = {
     fromEpoch: run.operation.fromEpoch,
-    token: isForced ? null : tokenOf(run, brokerName),
+    token: isForced ? null : await proofOf(run, pair),
     forced: isForced,
   };
   for (;;) {
@@ -105,10 +111,16 @@ function notePromoted(run: Run, brokerName: string, result: PromoteResult): void
   });
 }
 
-function tokenOf(run: Run, brokerName: string) {
+/** The journaled proof; a lost journal is no loss, because the sealed side answers the same again. */
+async function proofOf(
+  run: Run,
+  { brokerName, target }: PairView,
+): Promise<SealedTailToken | null> {
   const token = run.tools.journal.progress().tokens[brokerName];
-  if (!token) throw new DrError('REFUSED', `no proof of the sealed end of ${brokerName}`);
-  return token;
+  if (token) return token;
+  // Promoted already: the broker only repeats its answer and looks at no proof.
+  if (targetState(target, run.operation) === 'promoted') return null;
+  return run.control<SealedTailToken>(run.sourceAddress(brokerName), DR_CODE.SEAL);
 }
 
 const remainingMs = (run: Run): number => Math.max(0, (run.deadlineMs ?? 0) - run.tools.nowMs());

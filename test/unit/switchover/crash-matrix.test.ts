@@ -50,9 +50,10 @@ async function rescue(world: RegionModel, store: ControlStore, how: Rescue): Pro
     const result = await settle(verb === 'resume' ? controller.resume() : controller.abort());
     if (!(result instanceof DrError)) return result.outcome;
     answers.push(`${verb} ${result.code}: ${result.message}`);
-    if (result.code === 'NOT_FOUND' || result.code === 'ROLLED_BACK') return result.code;
-    // After the promotion abort is refused: the way is forward.
-    if (verb === 'abort' && result.code === 'REFUSED') verb = 'resume';
+    // After the promotion abort is refused, or finds nothing when the store is lost: forward then.
+    const isForward = result.code === 'REFUSED' || result.code === 'NOT_FOUND';
+    if (verb === 'abort' && isForward) verb = 'resume';
+    else if (result.code === 'NOT_FOUND' || result.code === 'ROLLED_BACK') return result.code;
   }
   throw new Error(`not over after six rescues: ${answers.join(' | ')}`);
 }
