@@ -60,6 +60,11 @@ export class FileMessageStore implements MessageStore {
     });
   }
 
+  /** The parts behind a store, for tests of single parts on a real store; not exported by the door. */
+  static partsOf(store: FileMessageStore): StoreParts {
+    return store.#parts;
+  }
+
   topic(name: string): TopicHandle {
     return this.#parts.topics.intern(name);
   }
@@ -250,3 +255,5 @@ export class FileMessageStore implements MessageStore {
     return scanRecords(files, files.startOf(to - 1)).lastRecord;
   }
 }
+
+export const { partsOf } = FileMessageStore;

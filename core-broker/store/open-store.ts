@@ -43,7 +43,7 @@ export async function openStore(
   const lock = StoreLock.take(layout);
   const closers: (() => void)[] = [() => lock.release()];
   try {
-    return build({ options, layout, layer, closers });
+    return await build({ options, layout, layer, closers });
   } catch (reason) {
     for (const close of closers.reverse()) close();
     throw DrError.from(reason);
@@ -58,7 +58,7 @@ interface OpenContext {
   closers: (() => void)[];
 }
 
-function build(context: OpenContext): MessageStore {
+async function build(context: OpenContext): Promise<MessageStore> {
   const { options, layout, layer, closers } = context;
   const isAbnormal = fs.existsSync(layout.abort);
   const state = new LogState();
@@ -86,6 +86,8 @@ function build(context: OpenContext): MessageStore {
     mayDelete: () => guard.state.role === 'active',
   });
   markRunning(layout);
+  // Why now: recovery judges a hole by what was surely synced, also in the first seconds.
+  await keeping.checkpoint(false);
   keeping.start(options.flushIntervalCommitLogMs);
   return new FileMessageStore({
     ...log,

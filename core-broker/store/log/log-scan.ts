@@ -26,7 +26,7 @@ export interface ScanResult {
   previousRecord: number;
   /**
    * The last record ends in zeros where text must end: its CRC covers the body only, so a write that
-   * was cut inside topic or properties leaves a record that looks valid.
+   * was cut inside the properties leaves a record that looks valid.
    */
   isLastTorn: boolean;
 }
@@ -38,7 +38,7 @@ export interface TailSurvey {
   nextRecord: number;
   /** End of the last valid record behind the end. */
   lastEnd: number;
-  /** A whole page before nextRecord was never written. */
+  /** Bytes before nextRecord were never written: a whole page, or everything right up to it. */
   hasHole: boolean;
 }
 
@@ -108,7 +108,7 @@ export function surveyTail(log: ScannedLog, end: number): TailSurvey {
     const isFileEnd = length === leftAt(log, at);
     at += isFileEnd || length < 16 ? length : length - 8;
   }
-  if (survey.nextRecord >= 0) survey.hasHole = hasZeroPage(log, end, survey.nextRecord);
+  if (survey.nextRecord >= 0) survey.hasHole = hasHole(log, end, survey.nextRecord);
   return survey;
 }
 
@@ -142,16 +142,22 @@ function validRecordAt(log: ScannedLog, offset: number): number {
   return isRecord && cursor.physicalOffset === offset && cursor.bodyMatches(bytes) ? size : 0;
 }
 
-/** True when a whole aligned page inside [from, to) holds only zeros. */
-function hasZeroPage(log: ScannedLog, from: number, to: number): boolean {
+/**
+ * True when [from, to) looks never written rather than damaged: it holds a whole page of zeros (pages
+ * reach the disk in any order), or it is zero from its start or from a page boundary up to `to` (one of
+ * two writes in flight did not happen).
+ */
+function hasHole(log: ScannedLog, from: number, to: number): boolean {
   const page = Buffer.alloc(PAGE_BYTES);
   const zeros = Buffer.alloc(PAGE_BYTES);
-  for (
-    let at = Math.ceil(from / PAGE_BYTES) * PAGE_BYTES;
-    at + PAGE_BYTES <= to;
-    at += PAGE_BYTES
-  ) {
-    if (log.readSync(at, page) === PAGE_BYTES && page.equals(zeros)) return true;
+  let isZeroToEnd = false;
+  for (let at = from; at < to; ) {
+    const next = Math.min(to, (Math.floor(at / PAGE_BYTES) + 1) * PAGE_BYTES);
+    const part = page.subarray(0, next - at);
+    isZeroToEnd =
+      log.readSync(at, part) === part.length && part.equals(zeros.subarray(0, next - at));
+    if (isZeroToEnd && next - at === PAGE_BYTES) return true;
+    at = next;
   }
-  return false;
+  return isZeroToEnd;
 }

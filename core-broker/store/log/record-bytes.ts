@@ -73,9 +73,8 @@ export class RecordCursor {
     return bodyCrc(buf, this.bodyStart, this.bodyStart + this.bodyLength) === this.bodyCrc;
   }
 
-  /** True when topic or properties end with a zero byte, which no text of RocketMQ does. */
+  /** True when the properties end with a zero byte, which no text of RocketMQ does. */
   endsInZeros(buf: Uint8Array): boolean {
-    if (buf[this.topicStart + this.topicLength - 1] === 0) return true;
     return this.propertiesLength > 0 && buf[this.at + this.size - 1] === 0;
   }
 
@@ -101,6 +100,8 @@ export class RecordCursor {
     if (next + 2 > end) return false;
     this.propertiesLength = (buf[next]! << 8) | buf[next + 1]!;
     this.propertiesStart = next + 2;
-    return this.propertiesStart + this.propertiesLength === end && this.topicLength > 0;
+    // Why the last byte: no checksum covers the topic; a torn write leaves zeros at its end.
+    if (this.topicLength === 0 || buf[this.topicStart + this.topicLength - 1] === 0) return false;
+    return this.propertiesStart + this.propertiesLength === end;
   }
 }

@@ -10,6 +10,8 @@ import { SCHEDULE_TOPIC } from '../layout.ts';
 import { ConsumeQueue } from './consume-queue.ts';
 import { QueueFiles } from './queue-files.ts';
 
+/** Names that cannot be one folder; matters because queues are folders. */
+const UNSAFE_NAME = /[/\0]|^\.\.?$/;
 const QUEUE_ID_MAX = 65_535;
 
 /** A TopicHandle with what only the store needs. */
@@ -50,12 +52,16 @@ export class TopicTable {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     const length = Buffer.byteLength(name);
-    if (length === 0 || length > LIMITS.topicBytesMax || /[/\0]|^\.\.?$/.test(name)) {
+    if (length === 0 || length > LIMITS.topicBytesMax || UNSAFE_NAME.test(name)) {
       throw new DrError('USAGE', `topic name of ${length} bytes; 1 to ${LIMITS.topicBytesMax}`);
     }
+    return this.#add(name);
+  }
+
+  #add(name: string): Topic {
     const topic = new Topic(name, this.#byName.size);
     this.#byName.set(name, topic);
-    const hash = hashOf(topic.bytes, 0, length);
+    const hash = hashOf(topic.bytes, 0, topic.bytes.length);
     const bucket = this.#byBytes.get(hash);
     if (bucket === undefined) this.#byBytes.set(hash, [topic]);
     else bucket.push(topic);
@@ -68,8 +74,16 @@ export class TopicTable {
     if (last !== undefined && isName(last.bytes, buf, start, length)) return last;
     const bucket = this.#byBytes.get(hashOf(buf, start, length));
     const found = bucket?.find((topic) => isName(topic.bytes, buf, start, length));
-    this.#last = found ?? this.intern(buf.toString('utf8', start, start + length));
+    this.#last = found ?? this.#adopt(buf.toString('utf8', start, start + length));
     return this.#last;
+  }
+
+  /** A name from a record: longer ones (V2) are legal there, ones that leave the folder are not. */
+  #adopt(name: string): Topic {
+    if (UNSAFE_NAME.test(name)) {
+      throw new DrError('CORRUPT', `a record names the impossible topic ${JSON.stringify(name)}`);
+    }
+    return this.#byName.get(name) ?? this.#add(name);
   }
 
   /** The queue, created in memory when new. @throws DrError USAGE for an impossible queue id */

@@ -139,31 +139,50 @@ describe('damage inside the log', () => {
     await store.close();
   });
 
-  test('pages that were never written before a power loss are set aside with what follows', async () => {
+  test.each([
+    ['a page in the middle', 12_288, 4_096, true],
+    ['one whole small write', -1, 0, true],
+    ['half a small write', -1, 50, false],
+  ])('%s missing beyond what was synced', async (_, start, length, isHole) => {
     const root = folder();
     const options = smallStoreOptions(root, { flushIntervalCommitLogMs: 3_600_000 });
     const store = await openStore(options);
     const ends: number[] = [];
-    for (let i = 0; i < 6; i++) {
-      const at = store.append(recordSource(store, { body: Buffer.alloc(9_000, i + 1) }));
+    for (const size of [9_000, 200, 9_000, 9_000]) {
+      const at = store.append(recordSource(store, { body: Buffer.alloc(size, 7) }));
       ends.push(at.physicalOffset + at.sizeBytes);
     }
-    await store.durable(ends[5]!);
+    const [first = 0, second = 0, , last = 0] = ends;
+    await store.durable(last);
     const crashed = folder();
     fs.cpSync(root, crashed, { recursive: true });
     await store.close();
-    // The checkpoint of the crash vouches for the first record only.
-    fs.cpSync(path.join(root, 'checkpoint'), path.join(crashed, 'checkpoint'));
-    const checkpoint = checkpointOf(ends[0]!);
-    fs.writeFileSync(path.join(crashed, 'checkpoint'), checkpoint);
-    patch(crashed, 12_288, Buffer.alloc(4_096));
-    const again = await openStore(smallStoreOptions(crashed));
-    expect(again.storeBounds().maxOffset).toBe(ends[0]);
+    fs.writeFileSync(path.join(crashed, 'checkpoint'), checkpointOf(first));
+    const from = start < 0 ? first : start;
+    patch(crashed, from, Buffer.alloc(start < 0 && length === 0 ? second - first : length));
+    const opened = openStore(smallStoreOptions(crashed));
+    if (!isHole) {
+      await expect(opened).rejects.toMatchObject({ code: 'CORRUPT', context: { offset: first } });
+      return;
+    }
+    const again = await opened;
+    const end = start < 0 ? first : second;
+    expect(again.storeBounds().maxOffset).toBe(end);
     const kept = fs.readdirSync(path.join(crashed, 'setaside'));
     expect(kept).toHaveLength(1);
     const bytes = fs.readFileSync(path.join(crashed, 'setaside', kept[0]!));
-    expect(bytes.length).toBe(ends[5]! - ends[0]!);
+    expect(bytes.length).toBe(last - end);
     await again.close();
+  });
+
+  test('the same hole below what was synced is damage', async () => {
+    const from = await written(600);
+    patch(from.root, from.records.at(-3)!.offset, Buffer.alloc(from.records.at(-3)!.size));
+    crash(from.root);
+    await expect(openStore(smallStoreOptions(from.root))).rejects.toMatchObject({
+      code: 'CORRUPT',
+      context: { offset: from.records.at(-3)!.offset },
+    });
   });
 });
 
