@@ -7,9 +7,6 @@ import type { RemotingCommand, RequestInit } from '../protocol/index.ts';
 import { RemotingClient } from '../remoting/index.ts';
 import type { PeerClient } from './door.ts';
 
-/** A call that waited this long in vain casts doubt on its connection, ms. */
-const SUSPECT_MS = 1_000;
-
 type PeerRequestHandler = Parameters<PeerClient['onRequest']>[0];
 
 /** The error of a response whose code is not 0; `context.code` holds the code. */
@@ -38,15 +35,8 @@ export function createPeerClient(): PeerClient {
     }
     return undefined;
   });
-  const invoke = async (address: string, request: RequestInit, timeoutMs: number) => {
-    try {
-      return await remoting.invoke(address, request, timeoutMs);
-    } catch (reason) {
-      // A peer that went away without a word looks connected for minutes: start anew, as Java does.
-      if (DrError.is(reason, 'TIMEOUT') && timeoutMs >= SUSPECT_MS) remoting.disconnect(address);
-      throw reason;
-    }
-  };
+  const invoke = (address: string, request: RequestInit, timeoutMs: number) =>
+    remoting.invoke(address, request, timeoutMs);
   return {
     invoke,
     async call(address, request, timeoutMs) {
