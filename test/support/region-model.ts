@@ -311,6 +311,8 @@ export class RegionModel {
   refused: ModelRecord[] = [];
   /** False: a promotion ignores its halt, to show that a test notices. */
   needsHalt = true;
+  /** How long a delayed request is on its way. */
+  delayMs = 200;
   readonly brokers: ModelBroker[] = [];
   readonly flips = new Map<string, FlipResult & { isUp: boolean }>();
   readonly writers = new Map<number, Set<string>>();
@@ -478,7 +480,7 @@ export function modelDrClient(world: RegionModel, wire: FaultyWire): DrClient {
       const fault = wire.faultOf(call, request.code);
       if (fault === 'lose-request') throw lost(world);
       if (fault === 'delay') {
-        world.later(200, quietly);
+        world.later(world.delayMs, quietly);
         throw lost(world);
       }
       if (fault === 'late-repeat') world.later(400, quietly);

@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DrError } from '../../../core-broker/base/index.ts';
+import { DR_CODE } from '../../../core-broker/protocol/index.ts';
 import {
   type ControlStore,
   type OperationResult,
@@ -150,6 +151,42 @@ describe.each(['switchover', 'failover'] as const)('%s', (verb) => {
       }
     });
   });
+});
+
+describe('a promotion still on its way when its controller is killed and abort is typed', () => {
+  const lastCall = { switchover: 6, failover: 4 };
+
+  test.each(['switchover', 'failover'] as const)(
+    '%s: either abort or promotion wins',
+    async (verb) => {
+      const winners = new Set<string>();
+      for (let delayMs = 5; delayMs <= 700; delayMs += 5) {
+        const world = new RegionModel(['a']);
+        world.delayMs = delayMs;
+        world.advance(100);
+        const store = openStore();
+        let promotions = 0;
+        const wire: FaultyWire = {
+          faultOf: (_call, code) =>
+            code === DR_CODE.PROMOTE && promotions++ === 0 ? 'delay' : 'ok',
+        };
+        const crash = { at: 'call-before', n: lastCall[verb] } as const;
+        const run = start(world, store, verb, { crash, wire });
+        await run.ended;
+        expect(run.isDead()).toBe(true);
+        const first = await settle(modelController(world, store).controller.abort());
+        const isUndone = !(first instanceof DrError);
+        winners.add(isUndone ? 'abort' : 'promotion');
+        // Before the last rescue: an undone promotion that arrives now must not take effect.
+        world.advance(2_000);
+        expect(world.broker('west').role).toBe(isUndone ? 'standby' : 'active');
+        expect(world.broker('east').writeState === 'open').toBe(isUndone);
+        if (!isUndone) await rescue(world, store, 'resume');
+        expectEndState(world, { verb, isWhole: true });
+      }
+      expect([...winners].sort()).toEqual(['abort', 'promotion']);
+    },
+  );
 });
 
 test('resume after each kill finishes a switch whose seal was journaled', async () => {
