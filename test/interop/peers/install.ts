@@ -66,23 +66,35 @@ function ensureTools(names: ToolName[]): string[] {
   });
 }
 
-async function ensurePeer(peer: PeerName): Promise<void> {
+const underWay = new Map<PeerName, Promise<void>>();
+
+/** One build per peer and process; other processes build beside it and the last rename wins. */
+function ensurePeer(peer: PeerName): Promise<void> {
+  const running = underWay.get(peer) ?? preparePeer(peer).finally(() => underWay.delete(peer));
+  underWay.set(peer, running);
+  return running;
+}
+
+async function preparePeer(peer: PeerName): Promise<void> {
   const folder = peerFolder(peer);
   const mark = path.join(folder, '.ready');
   const digest = digestOf(peer);
   if (fs.existsSync(mark) && fs.readFileSync(mark, 'utf8') === digest) return;
   if (peer.startsWith('java-client')) await ensurePeer(clientJars(peer));
   process.stderr.write(`preparing ${peer} ...\n`);
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.mkdirSync(folder, { recursive: true });
+  const draft = `${folder}.${process.pid}`;
+  fs.rmSync(draft, { recursive: true, force: true });
+  fs.mkdirSync(draft, { recursive: true });
   try {
-    await build(peer, folder);
+    await build(peer, draft);
   } catch (reason) {
     const { stdout = '', stderr = '' } = reason as { stdout?: string; stderr?: string };
     const output = `${stdout}${stderr}`.trim().split('\n').slice(-20).join('\n');
     throw new Error(`${peer} could not be prepared: ${reason}\n${output}`, { cause: reason });
   }
-  fs.writeFileSync(mark, digest);
+  fs.writeFileSync(path.join(draft, '.ready'), digest);
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.renameSync(draft, folder);
 }
 
 /** Changes whenever the recipe or a source file of the peer does. */
@@ -113,7 +125,7 @@ async function build(peer: PeerName, folder: string): Promise<void> {
   }
   if (peer === 'go-client') {
     const source = path.join(CLIENTS, 'go');
-    return step('go', ['build', '-o', goClientProgram(), '.'], source);
+    return step('go', ['build', '-o', path.join(folder, 'dr-client'), '.'], source);
   }
   if (peer === 'versitygw') {
     return step('go', ['install', VERSITYGW], folder, { GOBIN: folder });

@@ -39,6 +39,8 @@ const stop = () => {
   isStopping = true;
   for (const wake of wakeUps) wake();
 };
+// The library leaves promises unhandled while the %RETRY% topic of a new group has no route yet.
+process.on('unhandledRejection', complain);
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 const pause = (ms) =>
