@@ -61,6 +61,8 @@ export interface RecordPlace {
   at: number;
   end: number;
   physicalOffset: number;
+  /** False: the structure alone, several times faster. */
+  checkBody?: boolean;
 }
 
 /** Judges the bytes at `place`; fills `view`. Allocates nothing. */
@@ -109,7 +111,7 @@ function readParts(place: RecordPlace, view: RecordView, topicLengthBytes: numbe
 }
 
 function bodyMatches(place: RecordPlace, start: number, length: number): boolean {
-  if (length === 0) return true;
+  if (length === 0 || place.checkBody === false) return true;
   const crc = crc32(place.bytes.subarray(start, start + length)) & 0x7fffffff;
   return crc === place.bytes.readInt32BE(place.at + 8);
 }

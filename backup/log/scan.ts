@@ -34,6 +34,10 @@ export interface ScanInput {
   startOffset: number;
   /** Bytes of the file that may hold records. */
   sizeBytes: number;
+  /** Physical offset of the record to begin with; default: the file's first. */
+  from?: number;
+  /** Default true. False walks the structure without the CRCs of the bodies. */
+  checkBody?: boolean;
 }
 
 const READ_BYTES = 1024 * 1024;
@@ -64,7 +68,7 @@ class FileScanner {
     this.#input = input;
     this.#visitor = visitor;
     this.#result = {
-      end: input.startOffset,
+      end: input.from ?? input.startOffset,
       records: 0,
       stop: 'full',
       firstStoreTimestampMs: undefined,
@@ -73,7 +77,7 @@ class FileScanner {
   }
 
   async run(): Promise<FileScan> {
-    let at = 0;
+    let at = this.#result.end - this.#input.startOffset;
     while (at < this.#input.sizeBytes) {
       await this.#fill(at);
       const next = this.#walk(at);
@@ -94,6 +98,7 @@ class FileScanner {
         at: at - this.#base,
         end: this.#filled,
         physicalOffset: this.#input.startOffset + at,
+        checkBody: this.#input.checkBody ?? true,
       };
       const kind = readRecord(place, this.#view);
       if (kind === 'short') return this.#isTail(end) ? this.#end('invalid') : at;

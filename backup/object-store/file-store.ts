@@ -53,9 +53,9 @@ class FileStore implements ObjectStore {
     try {
       await writeDurably(tmp, body);
       this.#makeFolder(path.dirname(target));
-      if (options.ifAbsent) return linkIfAbsent(tmp, target);
-      fs.renameSync(tmp, target);
-      fsyncFolderSync(path.dirname(target));
+      if (options.ifAbsent) return await linkIfAbsent(tmp, target);
+      await fs.promises.rename(tmp, target);
+      await fsyncFolder(path.dirname(target));
       return 'created';
     } catch (reason) {
       throw this.#explain(reason);
@@ -215,15 +215,25 @@ async function readFully(
   return bytes;
 }
 
-function linkIfAbsent(tmp: string, target: string): PutResult {
+/** Off the main thread: a commit of the file system's journal must not hold up the workers. */
+async function fsyncFolder(folder: string): Promise<void> {
+  const handle = await fs.promises.open(folder, 'r');
   try {
-    fs.linkSync(tmp, target);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function linkIfAbsent(tmp: string, target: string): Promise<PutResult> {
+  try {
+    await fs.promises.link(tmp, target);
   } catch (reason) {
     // Expected: another writer was first. Its object is whole, because it was linked whole.
     if ((reason as NodeJS.ErrnoException).code === 'EEXIST') return 'exists';
     throw reason;
   }
-  fsyncFolderSync(path.dirname(target));
+  await fsyncFolder(path.dirname(target));
   return 'created';
 }
 

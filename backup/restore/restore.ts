@@ -111,7 +111,7 @@ async function fetchFiles(input: RestoreInput, context: FetchContext): Promise<v
     file.segments.map((segment, index) => ({ file, segment, index })),
   );
   await runLanes(
-    input.pool.size + 1,
+    2 * input.pool.size + 1,
     pieces,
     async ({ file, segment, index }) => {
       const mark = `${file.name} ${index} ${segment.id}`;

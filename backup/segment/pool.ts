@@ -1,4 +1,5 @@
-// Worker threads that pack and unpack segments. Each has one task at a time; callers wait their turn.
+// Worker threads that pack and unpack segments. Each works on one task and has one more in its mailbox,
+// so that it goes on while the main thread is busy; other callers wait their turn.
 // Invariant: a worker that dies fails its task and the pool; nothing waits for it for ever.
 import { Worker } from 'node:worker_threads';
 import { DrError, type ErrorCode } from '../../core-broker/base/index.ts';
@@ -41,11 +42,13 @@ const ENTRY = new URL(
   import.meta.url,
 );
 
+/** One at work, one in the mailbox: bounds the memory to two segments a worker. */
+const TASKS_PER_WORKER = 2;
+
 export class SegmentPool {
   readonly size: number;
-  readonly #idle: Worker[] = [];
-  readonly #workers = new Set<Worker>();
-  readonly #busy = new Map<Worker, Waiting>();
+  /** Tasks handed to each worker, oldest first: it answers in this order. */
+  readonly #workers = new Map<Worker, Waiting[]>();
   readonly #queue: Waiting[] = [];
   #failure: DrError | undefined;
 
@@ -65,7 +68,12 @@ export class SegmentPool {
   /** Ends all threads; tasks under way are refused. */
   async close(): Promise<void> {
     this.#fail(new DrError('CANCELLED', 'the segment workers were closed'));
-    await Promise.all([...this.#workers].map((worker) => worker.terminate()));
+    await Promise.all([...this.#workers.keys()].map((worker) => worker.terminate()));
+  }
+
+  /** Starts all threads now, while the caller prepares its tasks. */
+  warm(): void {
+    while (this.#workers.size < this.size) this.#start();
   }
 
   #run(task: SegmentTask): Promise<unknown> {
@@ -78,33 +86,39 @@ export class SegmentPool {
 
   #dispatch(): void {
     while (this.#queue.length > 0) {
-      const worker = this.#idle.pop() ?? this.#start();
+      const worker = this.#leastBusy();
       if (!worker) return;
       const waiting = this.#queue.shift();
       if (!waiting) return;
-      this.#busy.set(worker, waiting);
+      this.#workers.get(worker)?.push(waiting);
       post(worker, waiting.task);
     }
   }
 
-  #start(): Worker | undefined {
-    if (this.#workers.size >= this.size) return undefined;
+  #leastBusy(): Worker | undefined {
+    let best: Worker | undefined;
+    let fewest = TASKS_PER_WORKER;
+    for (const [worker, tasks] of this.#workers) {
+      if (tasks.length >= fewest) continue;
+      best = worker;
+      fewest = tasks.length;
+    }
+    return fewest > 0 && this.#workers.size < this.size ? this.#start() : best;
+  }
+
+  #start(): Worker {
     const worker = new Worker(ENTRY);
-    this.#workers.add(worker);
+    this.#workers.set(worker, []);
     worker.on('message', (reply: WorkerReply) => this.#onReply(worker, reply));
     worker.on('error', (reason: unknown) => this.#fail(DrError.from(reason)));
     worker.on('exit', (code) => {
-      if (this.#workers.delete(worker)) {
-        this.#fail(new DrError('UNEXPECTED', `a segment worker ended with ${code}`));
-      }
+      this.#fail(new DrError('UNEXPECTED', `a segment worker ended with ${code}`));
     });
     return worker;
   }
 
   #onReply(worker: Worker, reply: WorkerReply): void {
-    const waiting = this.#busy.get(worker);
-    this.#busy.delete(worker);
-    this.#idle.push(worker);
+    const waiting = this.#workers.get(worker)?.shift();
     if (reply.ok) waiting?.resolve(reply.answer);
     else {
       const context = reply.context ?? {};
@@ -115,8 +129,8 @@ export class SegmentPool {
 
   #fail(reason: DrError): void {
     this.#failure ??= reason;
-    for (const waiting of [...this.#busy.values(), ...this.#queue]) waiting.reject(this.#failure);
-    this.#busy.clear();
+    const handed = [...this.#workers.values()].flatMap((tasks) => tasks.splice(0));
+    for (const waiting of [...handed, ...this.#queue]) waiting.reject(this.#failure);
     this.#queue.length = 0;
   }
 }

@@ -55,9 +55,9 @@ export async function archiveFiles(input: ArchiveInput): Promise<ArchiveTally> {
     fresh.push(file);
     ranges.push(...rangesOf(file));
   }
-  // One lane more than workers, so that sending and compressing overlap.
+  // Two tasks a worker and one more, so that sending and compressing overlap.
   await runLanes(
-    input.pool.size + 1,
+    2 * input.pool.size + 1,
     ranges,
     async (range) => {
       tally.newBytes += await archiveRange(input, range);

@@ -59,28 +59,45 @@ export async function findExtent(
 
 const TRIES = 4;
 const PAUSE_MS = 50;
+/** The newest bytes, which a crash may have torn, are walked with their CRCs. */
+const PROVEN_BYTES = 32 * 1024 * 1024;
 
 /**
  * Scans a file that may be written to meanwhile: a record caught half-written is whole a moment later.
  * @throws DrError CORRUPT when valid records follow bytes that are none: the end is not the end
  */
 async function scanSettled(input: ScanInput): Promise<FileScan> {
-  let scan = await scanFile(input, () => true);
+  let scan = await scanTail(input);
   for (let attempt = 1; scan.stop === 'invalid' && attempt < TRIES; attempt++) {
     await sleep(PAUSE_MS);
-    scan = await scanFile(input, () => true);
+    scan = await scanTail(input);
   }
   if (scan.stop !== 'invalid') return scan;
   const next = await findNextRecord(input, scan.end + 1);
   if (next === undefined) return scan;
-  throw new DrError(
-    'CORRUPT',
-    `${path.basename(input.path)}: damaged at ${scan.end}, valid records follow at ${next}`,
-    {
-      hint: 'repair the store from a replica or an earlier backup, then run the backup again',
-      context: { file: path.basename(input.path), offset: scan.end, next },
-    },
-  );
+  const file = `${path.basename(input.path)}`;
+  const text = `${file}: damaged at ${scan.end}, valid records follow at ${next}`;
+  throw new DrError('CORRUPT', text, {
+    hint: 'repair the store from a replica or an earlier backup, then run the backup again',
+    context: { file, offset: scan.end, next },
+  });
+}
+
+/** Structure from the start, then CRCs of the newest part; older bodies are proven by verify. */
+async function scanTail(input: ScanInput): Promise<FileScan> {
+  const marks: number[] = [];
+  const rough = await scanFile({ ...input, checkBody: false }, ({ physicalOffset }) => {
+    if (physicalOffset >= (marks.at(-1) ?? -PROVEN_BYTES) + PROVEN_BYTES)
+      marks.push(physicalOffset);
+    return true;
+  });
+  // The mark before the last: at least PROVEN_BYTES are walked again.
+  const from = marks.at(-2) ?? input.startOffset;
+  const proven = await scanFile({ ...input, from }, () => true);
+  return {
+    ...proven,
+    lastStoreTimestampMs: proven.lastStoreTimestampMs ?? rough.lastStoreTimestampMs,
+  };
 }
 
 const firstStart = (files: readonly LogFile[]): number => files[0]?.startOffset ?? 0;

@@ -73,6 +73,7 @@ export async function takeSnapshot(input: SnapshotInput): Promise<SnapshotResult
   const startedMs = clock.nowMs();
   const startedAt = clock.monotonicMs();
   refuseUnknownStores(source);
+  input.pool.warm();
   const early = await readConfigFiles(source.rootDir, 'before-log');
   const logFiles = listLogFiles(source.commitLogDir);
   const names = logFiles.map((file) => file.name);

@@ -125,7 +125,7 @@ async function checkHashed(
     state.bytesRead += segment.storedBytes;
     input.onProgress(state.bytesRead, total);
   };
-  await runLanes(pool.size + 1, needed, check, input.signal);
+  await runLanes(2 * pool.size + 1, needed, check, input.signal);
 }
 
 async function proveSegment(

@@ -153,7 +153,7 @@ export function buildStore(root: string, messages: number, shape: LogShape): Log
   const builder = new LogBuilder(root, shape);
   for (let i = 0; i < messages; i++) appendOrder(builder, i);
   const perQueue = (shape.queueStart ?? 0) + Math.floor(messages / 4);
-  builder.config('topics.json', { topicConfigTable: { orders: { topicName: 'orders' } } });
+  builder.config('topics.json', topicTable('orders'));
   builder.config('subscriptionGroup.json', { subscriptionGroupTable: {} });
   builder.config(
     'consumerOffset.json',
@@ -161,6 +161,25 @@ export function buildStore(root: string, messages: number, shape: LogShape): Log
   );
   return builder;
 }
+
+/** topics.json as both RocketMQ lines read it. */
+export const topicTable = (...names: string[]) => ({
+  dataVersion: { counter: names.length, timestamp: T0 },
+  topicConfigTable: Object.fromEntries(
+    names.map((topicName) => [
+      topicName,
+      {
+        topicName,
+        readQueueNums: 4,
+        writeQueueNums: 4,
+        perm: 6,
+        topicFilterType: 'SINGLE_TAG',
+        topicSysFlag: 0,
+        order: false,
+      },
+    ]),
+  ),
+});
 
 export const appendOrder = (builder: LogBuilder, index: number): number =>
   builder.append({

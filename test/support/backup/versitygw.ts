@@ -1,13 +1,11 @@
-// A real S3 server for tests: versitygw, built once into a cache folder, started on a port of the OS.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+// A real S3 server for tests: versitygw, built once by the interop recipes, started on a port of the OS.
+import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { ensurePeers, versitygwProgram } from '../../interop/peers/install.ts';
 import { until } from './until.ts';
-
-const VERSION = 'v1.8.0';
-const CACHE = path.join(os.homedir(), '.cache', 'rocketmq-dr', 'bin');
 
 export interface RunningGateway {
   endpoint: string;
@@ -15,21 +13,6 @@ export interface RunningGateway {
   dataDir: string;
   newBucket(): Promise<string>;
   stop(): Promise<void>;
-}
-
-/** Builds it when it is not there. @throws with what to install when Go is missing */
-function ensureBinary(): string {
-  const binary = path.join(CACHE, 'versitygw');
-  if (fs.existsSync(binary)) return binary;
-  fs.mkdirSync(CACHE, { recursive: true });
-  try {
-    const source = `github.com/versity/versitygw/cmd/versitygw@${VERSION}`;
-    const env = { ...process.env, GOBIN: CACHE };
-    execFileSync('go', ['install', source], { env, stdio: 'pipe' });
-  } catch (cause) {
-    throw new Error(`versitygw ${VERSION} cannot be built: is Go 1.24 or newer there?`, { cause });
-  }
-  return binary;
 }
 
 async function freePort(): Promise<number> {
@@ -41,7 +24,8 @@ async function freePort(): Promise<number> {
 }
 
 export async function startGateway(): Promise<RunningGateway> {
-  const binary = ensureBinary();
+  await ensurePeers('versitygw');
+  const binary = versitygwProgram();
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-s3-'));
   const dataDir = path.join(folder, 'data');
   fs.mkdirSync(dataDir);
