@@ -245,9 +245,12 @@ describe('planned switch', () => {
     await promote(token);
     const parked = pair.send(pair.east.address, 'p0 parked');
     await pair.until('east', (status) => status.writeState === 'deposed');
+    const later = pair.send(pair.east.address, 'p1 after that');
+    await pair.until('east', (status) => status.parkedSends === 2);
     await relay();
     expect((await parked).code).toBe(0);
-    expect(await bodiesOf('west')).toEqual(['m0', 'm1', 'm2', 'p0']);
+    expect((await later).code).toBe(0);
+    expect(await bodiesOf('west')).toEqual(['m0', 'm1', 'm2', 'p0', 'p1']);
   });
 
   it('goes on relaying after a restart of the sealed side', async () => {
