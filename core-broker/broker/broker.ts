@@ -38,6 +38,8 @@ export interface BrokerOptions {
   /** Told when a part died; the process must end. */
   onFailure?: (reason: DrError) => void;
   clock?: Clock;
+  /** How the store is opened; tests put a broken disk under it. */
+  openStore?: typeof openStore;
 }
 
 /** Creates a broker; nothing is opened before start(). */
@@ -118,7 +120,8 @@ class BrokerNode implements Broker {
       this.#port = port;
       this.#dispatcher.useVipPort(await this.#server.listenAlso(config.listenPort && port - 2));
       const storeHost = encodeHost(config.brokerIP1, port);
-      const store = await openStore(storeOptions(this.#options, storeHost));
+      const open = this.#options.openStore ?? openStore;
+      const store = await open(storeOptions(this.#options, storeHost));
       await this.#serve(store, storeHost);
     } catch (reason) {
       await this.#abandon();

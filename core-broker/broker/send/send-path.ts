@@ -7,7 +7,9 @@
 import {
   isSendForbidden,
   KnownProperties,
+  newTopicConfig,
   Perm,
+  Topic as ProtocolTopic,
   RequestCode,
   ResponseCode,
   SendField,
@@ -36,30 +38,42 @@ export interface SendPathOptions {
 }
 
 export class SendPath {
-  readonly #options: SendPathOptions;
   readonly #context: HandlerContext;
+  readonly #template: ReplyTemplate;
+  readonly #release: ReplyRelease;
+  readonly #properties: StoredProperties;
   readonly #found = new KnownProperties();
   readonly #reply = new ReplyFields();
   readonly #record: RecordSource;
   readonly #rare: RareSend;
   readonly #batch: BatchSend;
+  /** Target of the send in hand; fields, so that no object is made per message. */
+  #topic: Topic;
+  #queueId = 0;
   /** Clock reading shared by the frames of one read. */
   #batchMs = 0;
 
-  constructor(options: SendPathOptions) {
-    this.#options = options;
-    this.#context = options.context;
-    this.#record = emptyRecord(options.context.parts.store.topic('TBW102'));
-    this.#rare = new RareSend(options.context, options.properties);
-    this.#batch = new BatchSend(options.context, options.properties);
+  constructor({ context, template, release, properties }: SendPathOptions) {
+    this.#context = context;
+    this.#template = template;
+    this.#release = release;
+    this.#properties = properties;
+    const handle = context.parts.store.topic(ProtocolTopic.AUTO_CREATE_KEY);
+    const config = newTopicConfig(handle.name, 0);
+    this.#topic = { config, handle, putCount: 0, putBytes: 0, isSpecial: false };
+    this.#record = emptyRecord(handle);
+    this.#rare = new RareSend(context, properties);
+    this.#batch = new BatchSend(context, properties);
   }
 
   /** Handles one scanned send; admission was asked before. */
   accept(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
     try {
       const topic = this.#topicOf(chunk, view);
-      if (view.isBatch) this.#acceptBatch(connection, chunk, { view, topic });
-      else this.#acceptOne(connection, chunk, { view, topic });
+      this.#topic = topic;
+      this.#queueId = chooseQueue(topic, view.queueId);
+      if (view.isBatch) this.#acceptBatch(connection, chunk, view);
+      else this.#acceptOne(connection, chunk, view);
     } catch (reason) {
       this.#refuse(connection, view, reason);
     }
@@ -70,48 +84,31 @@ export class SendPath {
     this.#batchMs = 0;
   }
 
-  #acceptOne(
-    connection: ServerConnection,
-    chunk: Buffer,
-    { view, topic }: { view: SendRequestView; topic: Topic },
-  ): void {
+  #acceptOne(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
     const { config } = this.#context.parts;
     const found = this.#found;
-    const queueId = chooseQueue(topic, view.queueId);
     if (view.bodyLength > config.maxMessageSize) refuseSize(view.bodyLength, config.maxMessageSize);
     scanProperties(view.properties, view.propertiesStart, view.propertiesLength, found);
     refuseLater(view, found);
-    const { properties } = this.#options;
-    const isPlain = !topic.isSpecial && found.delay.start < 0 && properties.isPlain(found);
-    if (isPlain) {
-      const result = this.#append(connection, chunk, { view, topic, queueId });
-      this.#count(topic, view.bodyLength);
-      if (!view.isOneway) this.#hold(connection, view.opaque, { queueId, result });
-      return;
-    }
-    const stored = this.#rare.append(connection, chunk, { view, topic, queueId });
-    this.#count(topic, view.bodyLength);
-    if (view.isOneway) return;
-    this.#reply.unique = stored.unique;
-    this.#reply.uniqueStart = 0;
-    this.#reply.uniqueLength = stored.unique.length;
-    this.#holdReply(connection, view.opaque, stored);
+    const isPlain = !this.#topic.isSpecial && found.delay.start < 0;
+    const result =
+      isPlain && this.#properties.isPlain(found)
+        ? this.#append(connection, chunk, view)
+        : this.#appendRare(connection, chunk, view);
+    this.#count(view.bodyLength, 1);
+    if (!view.isOneway) this.#hold(connection, view.opaque, result);
   }
 
   /** The plain road: no allocation from here on. */
-  #append(
-    connection: ServerConnection,
-    chunk: Buffer,
-    { view, topic, queueId }: { view: SendRequestView; topic: Topic; queueId: number },
-  ): AppendResult {
-    const { properties } = this.#options;
+  #append(connection: ServerConnection, chunk: Buffer, view: SendRequestView): AppendResult {
+    const properties = this.#properties;
     const { propertiesStart, propertiesLength } = view;
     if (!properties.build(view.properties, propertiesStart, propertiesLength, this.#found)) {
       refuseProperties(propertiesLength);
     }
     const record = this.#record;
-    record.topic = topic.handle;
-    record.queueId = queueId;
+    record.topic = this.#topic.handle;
+    record.queueId = this.#queueId;
     record.flag = view.flag;
     record.sysFlag = view.sysFlag;
     record.bornTimestampMs = view.bornTimestampMs;
@@ -121,59 +118,51 @@ export class SendPath {
     record.bodyStart = view.bodyStart;
     record.bodyLength = view.bodyLength;
     record.properties = properties.bytes;
-    record.propertiesStart = 0;
     record.propertiesLength = properties.length;
+    const { bytes, uniqueStart, uniqueLength } = properties;
+    const reply = this.#reply;
+    reply.queueId = this.#queueId;
+    reply.unique = bytes;
+    reply.uniqueStart = uniqueStart;
+    reply.uniqueLength = isPlainText(bytes, uniqueStart, uniqueLength) ? uniqueLength : 0;
     return this.#context.parts.store.append(record);
   }
 
-  #hold(
-    connection: ServerConnection,
-    opaque: number,
-    { queueId, result }: { queueId: number; result: AppendResult },
-  ): void {
-    const { properties } = this.#options;
+  #appendRare(connection: ServerConnection, chunk: Buffer, view: SendRequestView): AppendResult {
+    const request = { view, topic: this.#topic, queueId: this.#queueId };
+    const stored = this.#rare.append(connection, chunk, request);
     const reply = this.#reply;
-    reply.unique = properties.bytes;
-    reply.uniqueStart = properties.uniqueStart;
-    const isPlain = isPlainText(properties.bytes, properties.uniqueStart, properties.uniqueLength);
-    reply.uniqueLength = isPlain ? properties.uniqueLength : 0;
-    this.#holdReply(connection, opaque, { queueId, result });
+    reply.queueId = stored.queueId;
+    reply.unique = stored.unique;
+    reply.uniqueStart = 0;
+    reply.uniqueLength = stored.unique.length;
+    return stored.result;
   }
 
-  #holdReply(
-    connection: ServerConnection,
-    opaque: number,
-    { queueId, result }: { queueId: number; result: AppendResult },
-  ): void {
-    const { template, release } = this.#options;
+  #hold(connection: ServerConnection, opaque: number, result: AppendResult): void {
     const session = sessionOf(connection);
     const { replies } = session;
     const reply = this.#reply;
     reply.opaque = opaque;
-    reply.queueId = queueId;
     reply.physicalOffset = result.physicalOffset;
     reply.queueOffset = result.queueOffset;
-    const at = replies.reserve(template.sizeMax(reply));
-    const stop = template.encode(replies.buffer, at, reply);
+    const at = replies.reserve(this.#template.sizeMax(reply));
+    const stop = this.#template.encode(replies.buffer, at, reply);
     const end = result.physicalOffset + result.sizeBytes;
     replies.hold(stop, end, opaque, this.#nowMs());
-    release.held(session, end);
+    this.#release.held(session, end);
   }
 
-  #acceptBatch(
-    connection: ServerConnection,
-    chunk: Buffer,
-    { view, topic }: { view: SendRequestView; topic: Topic },
-  ): void {
-    const queueId = chooseQueue(topic, view.queueId);
-    const stored = this.#batch.append(connection, chunk, { view, topic, queueId });
-    this.#count(topic, view.bodyLength, stored.count);
+  #acceptBatch(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
+    const request = { view, topic: this.#topic, queueId: this.#queueId };
+    const stored = this.#batch.append(connection, chunk, request);
+    this.#count(view.bodyLength, stored.count);
     if (view.isOneway) return;
     const session = sessionOf(connection);
     const at = session.replies.reserve(stored.reply.length);
     stored.reply.copy(session.replies.buffer, at);
     session.replies.hold(at + stored.reply.length, stored.end, view.opaque, this.#nowMs());
-    this.#options.release.held(session, stored.end);
+    this.#release.held(session, stored.end);
   }
 
   /** Known topics by their bytes; the rest by name, with creation. */
@@ -215,11 +204,12 @@ export class SendPath {
     return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${name}] not exist, apply first please!`);
   }
 
-  #count(topic: Topic, bytes: number, messages = 1): void {
-    topic.putCount += messages;
-    topic.putBytes += bytes;
-    this.#context.stats.putTotal += messages;
-    this.#context.stats.putBytesTotal += bytes;
+  #count(bytes: number, messages: number): void {
+    const { stats } = this.#context;
+    this.#topic.putCount += messages;
+    this.#topic.putBytes += bytes;
+    stats.putTotal += messages;
+    stats.putBytesTotal += bytes;
   }
 
   #nowMs(): number {
