@@ -32,6 +32,14 @@ export const int32At = (buf: Uint8Array, at: number): number =>
 export const int64At = (buf: Uint8Array, at: number): number =>
   int32At(buf, at) * 4294967296 + (int32At(buf, at + 4) >>> 0);
 
+/** Cheaper than Buffer.writeInt32BE, which checks ranges for every value. */
+export function writeInt32(buf: Uint8Array, at: number, value: number): void {
+  buf[at] = value >>> 24;
+  buf[at + 1] = value >>> 16;
+  buf[at + 2] = value >>> 8;
+  buf[at + 3] = value;
+}
+
 /** Positions are absolute in the buffer given to `read`. */
 export class RecordCursor {
   at = 0;

@@ -10,7 +10,7 @@ import * as path from 'node:path';
 import { DrError } from '../../base/index.ts';
 import type { QueueRef } from '../door.ts';
 import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES, mappedFileName, mappedFileOffset } from '../layout.ts';
-import { int32At, int64At } from '../log/record-bytes.ts';
+import { int32At, int64At, writeInt32 } from '../log/record-bytes.ts';
 import type { QueueFiles } from './queue-files.ts';
 
 const TAIL_ENTRIES_FIRST = 64;
@@ -288,13 +288,6 @@ export class ConsumeQueue implements QueueRef {
 export interface TagWords {
   high: number;
   low: number;
-}
-
-function writeInt32(buf: Buffer, at: number, value: number): void {
-  buf[at] = value >>> 24;
-  buf[at + 1] = (value >>> 16) & 255;
-  buf[at + 2] = (value >>> 8) & 255;
-  buf[at + 3] = value & 255;
 }
 
 function countGood(run: EntryRun): number {

@@ -12,8 +12,8 @@ import type { TagWords } from './consume-queue.ts';
 import type { DelayLevels } from './delay-levels.ts';
 import { DispatchProperties } from './dispatch-properties.ts';
 import type { IndexSink } from './index-keys.ts';
-import { forEachIndexKey } from './index-keys.ts';
-import type { Topic, TopicTable } from './topic-table.ts';
+import { indexKeys } from './index-keys.ts';
+import { Topic, type TopicTable } from './topic-table.ts';
 
 const WORD = 0x1_0000_0000;
 const log = createLog('store');
@@ -28,6 +28,8 @@ export class Dispatcher {
   readonly #state: LogState;
   readonly #delays: DelayLevels;
   readonly #index: IndexSink | undefined;
+  /** Reused for every record. */
+  readonly #keys: { topic: Topic; found: DispatchProperties; sink: IndexSink };
   readonly #listeners: ArrivalListener[] = [];
   readonly #found = new DispatchProperties();
   readonly #tag: TagWords = { high: 0, low: 0 };
@@ -41,6 +43,8 @@ export class Dispatcher {
     this.#state = state;
     this.#delays = parts.delays;
     this.#index = parts.index;
+    const none = { isKnown: () => true, put: () => undefined };
+    this.#keys = { topic: new Topic('-', -1), found: this.#found, sink: parts.index ?? none };
   }
 
   listen(listener: ArrivalListener): void {
@@ -53,7 +57,8 @@ export class Dispatcher {
     this.#found.scan(buf, record.propertiesStart, record.propertiesLength);
     if (!isOutsideQueues(record.sysFlag)) this.#enqueue(buf, record, topic);
     if (this.#index !== undefined) {
-      forEachIndexKey(buf, { record, topic, found: this.#found }, this.#index);
+      this.#keys.topic = topic;
+      indexKeys(buf, record, this.#keys);
     }
     this.#state.lastRecord = record.physicalOffset;
     this.#state.lastStoreTimestampMs = record.storeTimestampMs;

@@ -12,7 +12,7 @@ import {
   INDEX_SLOT_BYTES,
   indexFileSize,
 } from '../layout.ts';
-import { int64At } from '../log/record-bytes.ts';
+import { int64At, writeInt32 } from '../log/record-bytes.ts';
 
 const PENDING_ENTRIES_MAX = 4096;
 const REPLAY_ENTRIES = 50_000;
@@ -75,11 +75,12 @@ export class IndexFile {
     const previous = slots[slot]!;
     if (this.next - this.#pendingFrom >= PENDING_ENTRIES_MAX) this.writeEntries();
     const at = (this.next - this.#pendingFrom) * INDEX_ENTRY_BYTES;
-    this.#pending.writeInt32BE(keyHash, at);
-    this.#pending.writeInt32BE(Math.floor(physicalOffset / 0x1_0000_0000), at + 4);
-    this.#pending.writeInt32BE(physicalOffset | 0, at + 8);
-    this.#pending.writeInt32BE(Math.min(Math.max(seconds, 0), 0x7fffffff), at + 12);
-    this.#pending.writeInt32BE(previous, at + 16);
+    const pending = this.#pending;
+    writeInt32(pending, at, keyHash);
+    writeInt32(pending, at + 4, Math.floor(physicalOffset / 0x1_0000_0000));
+    writeInt32(pending, at + 8, physicalOffset | 0);
+    writeInt32(pending, at + 12, Math.min(Math.max(seconds, 0), 0x7fffffff));
+    writeInt32(pending, at + 16, previous);
     this.#setSlot(slots, slot, this.next);
     this.next++;
     this.endTimestampMs = storeTimestampMs;
@@ -201,7 +202,7 @@ export class IndexFile {
   #setSlot(slots: Int32Array, slot: number, number: number): void {
     if (slots[slot] === 0) this.#slotsUsed++;
     slots[slot] = number;
-    this.#isSlotDirty[Math.floor(slot / SLOT_RUN)] = 1;
+    this.#isSlotDirty[(slot / SLOT_RUN) | 0] = 1;
   }
 
   #slotValue(slot: number): number {

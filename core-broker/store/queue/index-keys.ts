@@ -20,28 +20,38 @@ export const absoluteHash = (hash: number): number => {
   return positive > 0x7fffffff ? 0 : positive;
 };
 
-export interface IndexedRecord {
-  record: RecordCursor;
-  topic: Topic;
-  found: DispatchProperties;
-}
-
-export function forEachIndexKey(buf: Buffer, from: IndexedRecord, sink: IndexSink): void {
-  const { record, topic, found } = from;
+/** Tells the sink of every key of the record; no allocation per record. */
+export function indexKeys(
+  buf: Buffer,
+  record: RecordCursor,
+  keys: { topic: Topic; found: DispatchProperties; sink: IndexSink },
+): void {
+  const { found, sink } = keys;
   if ((record.sysFlag & SysFlag.TRANSACTION_ROLLBACK) === SysFlag.TRANSACTION_ROLLBACK) return;
   if (found.uniqStart < 0 && found.keysStart < 0) return;
   if (sink.isKnown(record.physicalOffset)) return;
-  const put = (start: number, end: number): void => {
-    if (end <= start) return;
-    const hash = absoluteHash(continueJavaHash(topic.keyHash, { bytes: buf, start, end }));
-    sink.put(hash, record.physicalOffset, record.storeTimestampMs);
-  };
-  if (found.uniqStart >= 0) put(found.uniqStart, found.uniqEnd);
-  if (found.keysStart < 0) return;
+  const prefix = keys.topic.keyHash;
+  if (found.uniqStart >= 0) {
+    const hash = keyHash(prefix, buf, found.uniqStart, found.uniqEnd);
+    if (hash >= 0) sink.put(hash, record.physicalOffset, record.storeTimestampMs);
+  }
   let start = found.keysStart;
-  for (let at = start; at <= found.keysEnd; at++) {
+  for (let at = start; start >= 0 && at <= found.keysEnd; at++) {
     if (at < found.keysEnd && buf[at] !== BLANK) continue;
-    put(start, at);
+    const hash = keyHash(prefix, buf, start, at);
+    if (hash >= 0) sink.put(hash, record.physicalOffset, record.storeTimestampMs);
     start = at + 1;
   }
+}
+
+/** Hash of `topic#` + bytes [start, end), or -1 when there are none. */
+function keyHash(prefix: number, buf: Buffer, start: number, end: number): number {
+  if (end <= start) return -1;
+  let hash = prefix;
+  for (let at = start; at < end; at++) {
+    const byte = buf[at]!;
+    if (byte > 0x7f) return absoluteHash(continueJavaHash(hash, { bytes: buf, start: at, end }));
+    hash = (Math.imul(31, hash) + byte) | 0;
+  }
+  return absoluteHash(hash);
 }
