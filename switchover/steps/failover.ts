@@ -1,6 +1,6 @@
 // The steps only a forced switch has: cut the old side off if it still answers, and the statement.
 // Both work with the old region black-holed: silence there costs at most `failoverFenceMs`.
-import { DrError } from '../../core-broker/base/index.ts';
+import { DrError, LIMITS } from '../../core-broker/base/index.ts';
 import {
   DR_CODE,
   type LinkStatusResult,
@@ -8,6 +8,7 @@ import {
   type TailReport,
 } from '../../core-broker/protocol/index.ts';
 import { type LossStatement, makeStatement, type TailEvidence } from '../statement.ts';
+import { fenceOne } from './planned.ts';
 import { done, type Run, type StepOutcome } from './run.ts';
 
 const DRAIN_POLL_MS = 20;
@@ -36,7 +37,9 @@ export async function cutOff(run: Run): Promise<StepOutcome> {
 async function sealOld(run: Run, brokerName: string, timeoutMs: number): Promise<SealedTailToken> {
   const address = run.sourceAddress(brokerName);
   const source = run.pairs.find((pair) => pair.brokerName === brokerName)?.source;
-  const opId = source?.writeState === 'sealed' && source.opId ? source.opId : run.opId;
+  const sealedBy = source?.writeState === 'sealed' ? source.opId : undefined;
+  const opId = sealedBy ?? run.opId;
+  if (!sealedBy) await fenceOne(run, brokerName, LIMITS.parkedMs);
   const token = await run.control<SealedTailToken>(address, DR_CODE.SEAL, { opId }, timeoutMs);
   run.patchSource(brokerName, { writeState: 'sealed', opId });
   return token;

@@ -32,22 +32,26 @@ export async function fence(run: Run): Promise<StepOutcome> {
   const { maxWritePauseMs } = run.operation;
   run.fencedAtMs = run.tools.nowMs();
   run.deadlineMs = run.fencedAtMs + maxWritePauseMs;
-  await run.everyPair(async ({ brokerName }) => {
-    const status = await run.control<DrStatus>(run.sourceAddress(brokerName), DR_CODE.FENCE, {
-      deadlineMs: maxWritePauseMs,
-    });
-    run.patchSource(brokerName, status);
-    if (!isClosedBy(status, run.opId)) {
-      throw new DrError('REFUSED', `${brokerName} did not fence: it is ${status.writeState}`);
-    }
-  });
+  await run.everyPair(({ brokerName }) => fenceOne(run, brokerName, maxWritePauseMs));
   return done({ maxWritePauseMs });
+}
+
+/** A seal needs a fence of the same operation that still stands. */
+export async function fenceOne(run: Run, brokerName: string, deadlineMs: number): Promise<void> {
+  const address = run.sourceAddress(brokerName);
+  const status = await run.control<DrStatus>(address, DR_CODE.FENCE, { deadlineMs });
+  run.patchSource(brokerName, status);
+  if (isClosedBy(status, run.opId)) return;
+  throw new DrError('REFUSED', `${brokerName} did not fence: it is ${status.writeState}`);
 }
 
 /** Makes the fence durable and fetches the proof of each broker's end. */
 export async function seal(run: Run): Promise<StepOutcome> {
   const tokens: Record<string, SealedTailToken> = {};
-  await run.everyPair(async ({ brokerName }) => {
+  await run.everyPair(async ({ brokerName, source }) => {
+    // After a crash one broker may be sealed and the fence of another one have lapsed.
+    const isClosed = source && isClosedBy(source, run.opId);
+    if (!isClosed) await fenceOne(run, brokerName, run.operation.maxWritePauseMs);
     const timeoutMs = Math.max(run.tools.options.settings.callTimeoutMs, remainingMs(run));
     const address = run.sourceAddress(brokerName);
     tokens[brokerName] = await run.control<SealedTailToken>(address, DR_CODE.SEAL, {}, timeoutMs);

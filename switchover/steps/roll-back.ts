@@ -4,7 +4,7 @@
 // was opened and the switch can only go forward.
 import { DrError } from '../../core-broker/base/index.ts';
 import { DR_CODE, type DrStatus } from '../../core-broker/protocol/index.ts';
-import type { PairView } from '../phase.ts';
+import { isClosedBy, isSealedBy, type PairView } from '../phase.ts';
 import { done, type Run, type StepOutcome } from './run.ts';
 
 /** @throws DrError REFUSED when the decider is promoted, NETWORK or TIMEOUT when a side is silent */
@@ -41,11 +41,7 @@ async function openSources(run: Run): Promise<string[]> {
   const { begun } = run.tools.journal.progress();
   const wasTouched = begun.has('fence') || begun.has('cut-off') || run.operation.isRebuilt;
   if (!wasTouched) return [];
-  const open = async ({ brokerName }: PairView) => {
-    const address = run.sourceAddress(brokerName);
-    await run.control<DrStatus>(address, DR_CODE.UNSEAL);
-    run.patchSource(brokerName, await run.control<DrStatus>(address, DR_CODE.UNFENCE));
-  };
+  const open = ({ brokerName }: PairView) => openOne(run, brokerName);
   // A fence lifts by itself, and the old side of a failover is usually dead: `abort` opens it when it
   // is found sealed later. Only a seal of a planned switch must be seen lifted.
   const mustOpen =
@@ -53,6 +49,26 @@ async function openSources(run: Run): Promise<string[]> {
   if (!mustOpen) return collectProblems(run, open);
   await run.everyPair(open);
   return [];
+}
+
+/**
+ * Lifts what this operation set, by what the broker says it is. A seal that lands between the question
+ * and the request makes the request refused: then it is asked once more.
+ */
+async function openOne(run: Run, brokerName: string): Promise<void> {
+  const address = run.sourceAddress(brokerName);
+  for (let isLast = false; ; isLast = true) {
+    const found = await run.control<DrStatus>(address, DR_CODE.STATUS);
+    const code = isSealedBy(found, run.opId) ? DR_CODE.UNSEAL : DR_CODE.UNFENCE;
+    try {
+      const status = await run.control<DrStatus>(address, code);
+      run.patchSource(brokerName, status);
+      if (!isClosedBy(status, run.opId)) return;
+    } catch (reason) {
+      if (isLast || !DrError.is(reason, 'REFUSED')) throw reason;
+    }
+    if (isLast) throw new DrError('REFUSED', `${brokerName} stays closed`);
+  }
 }
 
 /** @returns one sentence per pair whose action failed */

@@ -8,7 +8,8 @@ import {
   flipsConfigSchema,
   switchoverConfigSchema,
 } from '../../switchover/index.ts';
-import { type FaultyWire, modelDrClient, type RegionModel } from './region-model.ts';
+import type { RegionModel } from './region-model.ts';
+import { type FaultyWire, modelDrClient } from './region-wire.ts';
 
 export const NO_FAULTS: FaultyWire = { faultOf: () => 'ok' };
 

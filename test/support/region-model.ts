@@ -3,7 +3,7 @@
 // It watches the safety promises itself: one writing region per epoch, acknowledged records are kept,
 // a standby's log is a prefix of its source, parked sends are answered.
 import { DrError } from '../../core-broker/base/index.ts';
-import type { DrClient, PeerClient } from '../../core-broker/client/index.ts';
+import type { PeerClient } from '../../core-broker/client/index.ts';
 import {
   DR_CODE,
   type DrStatus,
@@ -13,7 +13,7 @@ import {
 } from '../../core-broker/protocol/index.ts';
 
 const RECORD_BYTES = 100;
-const TICK_MS = 5;
+export const TICK_MS = 5;
 
 export interface ModelRecord {
   id: number;
@@ -21,7 +21,7 @@ export interface ModelRecord {
   atMs: number;
 }
 
-type Body = Record<string, unknown> & { opId: string };
+export type ModelBody = Record<string, unknown> & { opId: string };
 
 export class ModelBroker {
   role: 'active' | 'standby';
@@ -165,13 +165,15 @@ export class ModelBroker {
     };
   }
 
-  answer(code: number, body: Body): unknown {
+  answer(code: number, body: ModelBody): unknown {
     switch (code) {
       case DR_CODE.STATUS:
         return this.status();
       case DR_CODE.FENCE:
         return this.#fence(body);
       case DR_CODE.UNFENCE:
+        if (this.writeState === 'sealed') throw wrongState('sealed');
+        if (this.writeState === 'fenced' && this.opId !== body.opId) throw wrongState('by another');
         this.retired.add(body.opId);
         if (this.opId === body.opId && this.role === 'active') this.fencedUntilMs = 0;
         this.settleParked();
@@ -221,37 +223,44 @@ export class ModelBroker {
     }
   }
 
-  #refuseRetired(body: Body): void {
+  #refuseRetired(body: ModelBody): void {
     if (this.retired.has(body.opId)) throw wrongState('retired operation id');
   }
 
-  #fence(body: Body): DrStatus {
+  #fence(body: ModelBody): DrStatus {
     this.#refuseRetired(body);
     if (this.role !== 'active' || this.isDeposed) throw wrongState('not active');
     if (this.sealedBy && this.sealedBy !== body.opId) throw wrongState('sealed by another');
+    if (this.sealedBy || (this.writeState === 'fenced' && this.opId === body.opId))
+      return this.status();
+    if (this.writeState !== 'open') throw wrongState('not open');
     this.opId = body.opId;
     this.fencedUntilMs = this.world.nowMs + Number(body['deadlineMs']);
     return this.status();
   }
 
-  #seal(body: Body): SealedTailToken {
+  #seal(body: ModelBody): SealedTailToken {
     this.#refuseRetired(body);
     if (this.role !== 'active' || this.isDeposed) throw wrongState('not active');
     if (this.sealedBy && this.sealedBy !== body.opId) throw wrongState('sealed by another');
+    const isFenced = this.writeState === 'fenced' && this.opId === body.opId;
+    if (!this.sealedBy && !isFenced) throw wrongState('no fence of this operation stands');
     this.sealedBy = body.opId;
     return this.token();
   }
 
-  #unseal(body: Body): DrStatus {
+  #unseal(body: ModelBody): DrStatus {
+    if (this.writeState === 'open' && this.retired.has(body.opId)) return this.status();
+    if (this.writeState !== 'sealed') throw wrongState('not sealed');
+    if (this.sealedBy !== body.opId) throw wrongState('sealed by another');
     this.retired.add(body.opId);
-    if (this.sealedBy && this.sealedBy !== body.opId) throw wrongState('sealed by another');
-    if (this.sealedBy && this.isDeposed) throw wrongState('deposed');
     this.sealedBy = undefined;
+    this.fencedUntilMs = 0;
     this.settleParked();
     return this.status();
   }
 
-  #promote(body: Body): unknown {
+  #promote(body: ModelBody): unknown {
     const fromEpoch = Number(body['fromEpoch']);
     const answer = { epoch: fromEpoch + 1, startOffset: this.end, promotedAtMs: this.world.nowMs };
     if (this.role === 'active' && this.opId === body.opId) return answer;
@@ -277,7 +286,7 @@ export class ModelBroker {
     if (this.finalSyncedBy !== opId) throw new DrError('VERIFY_FAILED', 'offsets are not final');
   }
 
-  #reverse(body: Body): DrStatus {
+  #reverse(body: ModelBody): DrStatus {
     const epoch = Number(body['epoch']);
     if (this.role === 'standby') return this.status();
     if (this.epoch >= epoch) throw new DrError('FENCED', 'epoch');
@@ -370,7 +379,7 @@ export class RegionModel {
   }
 
   /** Delivers one request; throws what the wire or the receiver says. */
-  deliver(address: string, code: number, body: Body): unknown {
+  deliver(address: string, code: number, body: ModelBody): unknown {
     const flip = this.flips.get(address);
     if (flip) {
       if (!flip.isUp) throw new DrError('NETWORK', `${address} is down`);
@@ -447,53 +456,3 @@ const answerOf = (body: Buffer): RemotingCommand => ({
   ext: { msgId: 'm', queueOffset: '0' },
   body,
 });
-
-/** What happens to one control call. */
-export type WireFault = 'ok' | 'lose-request' | 'lose-answer' | 'repeat' | 'delay' | 'late-repeat';
-
-export interface FaultyWire {
-  /** Fault of the n-th control call (0-based); STATUS calls count too. */
-  faultOf(call: number, code: number): WireFault;
-  /** Called around each effect; may throw to kill the controller. */
-  onEffect?(call: number, code: number, stage: 'before' | 'after'): void;
-}
-
-/** A DrClient over the model with faults; each call takes one tick. */
-export function modelDrClient(world: RegionModel, wire: FaultyWire): DrClient {
-  let calls = 0;
-  return {
-    close: () => undefined,
-    control: async <T>(address: string, request: { code: number; body: object }) => {
-      const call = calls++;
-      const body = request.body as Body;
-      const effect = () => world.deliver(address, request.code, body);
-      const quietly = () => {
-        try {
-          effect();
-        } catch (reason) {
-          // A late copy: nobody waits for what it is told.
-          if (!(reason instanceof DrError)) throw reason;
-        }
-      };
-      wire.onEffect?.(call, request.code, 'before');
-      world.advance(TICK_MS);
-      const fault = wire.faultOf(call, request.code);
-      if (fault === 'lose-request') throw lost(world);
-      if (fault === 'delay') {
-        world.later(world.delayMs, quietly);
-        throw lost(world);
-      }
-      if (fault === 'late-repeat') world.later(400, quietly);
-      if (fault === 'repeat') quietly();
-      const answer = effect();
-      wire.onEffect?.(call, request.code, 'after');
-      if (fault === 'lose-answer') throw lost(world);
-      return answer as T;
-    },
-  };
-}
-
-function lost(world: RegionModel): DrError {
-  world.advance(100);
-  return new DrError('TIMEOUT', 'no answer in time');
-}

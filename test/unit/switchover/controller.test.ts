@@ -5,7 +5,8 @@ import { DR_CODE } from '../../../core-broker/protocol/index.ts';
 import type { ControlStore } from '../../../switchover/index.ts';
 import { openSqliteControlStore } from '../../../switchover/index.ts';
 import { modelController } from '../../support/crashing-controller.ts';
-import { type FaultyWire, RegionModel } from '../../support/region-model.ts';
+import { RegionModel } from '../../support/region-model.ts';
+import type { FaultyWire } from '../../support/region-wire.ts';
 
 let world: RegionModel;
 let store: ControlStore;
