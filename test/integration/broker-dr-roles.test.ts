@@ -246,6 +246,13 @@ describe('link', () => {
     expect(behind?.oldestUnsharedMs).toBeGreaterThan(0);
     expect(behind?.oldestUnsharedMs).toBeLessThanOrEqual(behind?.nowMs ?? 0);
     expect(behind?.queueMaxima).toEqual({ 'TopicTest@0': 16 });
+    expect(await pair.west.link?.status(0, -1)).toMatchObject({ lagMessages: 16, queueMaxima: {} });
+    // Not a record boundary and below the log: the lag is answered all the same.
+    for (const position of [half + 1, -1]) {
+      const odd = await pair.west.link?.status(position, -1);
+      expect(odd?.oldestUnsharedMs).toBeGreaterThan(0);
+      expect(odd?.lagMessages).toBeGreaterThan(0);
+    }
   });
 
   it('refuses a copy whose last record differs, the same store, and a replaced link', async () => {

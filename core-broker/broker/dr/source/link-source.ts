@@ -10,6 +10,8 @@ import {
   BLANK_MAGIC,
   type LinkStatusRequest,
   type LinkStatusResult,
+  RECORD_MAGIC_V1,
+  RECORD_MAGIC_V2,
   RecordOffset,
   readInt64,
   SysFlag,
@@ -142,7 +144,9 @@ export class LinkSource {
 
   async #oldestUnsharedMs(position: number, end: number): Promise<number> {
     if (position >= end) return 0;
-    const storedMs = await storeTimeAt(this.#options, position);
+    // Retention overtook the link: its record is gone, but the lag must still be answered.
+    const isGone = position < this.#options.store.storeBounds().minOffset;
+    const storedMs = isGone ? undefined : await storeTimeAt(this.#options, position);
     return storedMs ?? this.#count.seenMs(position);
   }
 }
@@ -150,7 +154,10 @@ export class LinkSource {
 /** Bytes of a record up to and with its store timestamp, with the larger host form. */
 const RECORD_HEAD_BYTES = 76;
 
-/** Store timestamp of the record at `position`; behind a file end filler, of the next file's first. */
+/**
+ * Store timestamp of the record at `position`, or of the next file's first behind a blank; undefined
+ * when no record begins there.
+ */
 async function storeTimeAt(
   options: LinkSourceOptions,
   position: number,
@@ -159,12 +166,14 @@ async function storeTimeAt(
   const inFile = Math.min(RECORD_HEAD_BYTES, fileSize - (position % fileSize));
   const head = await readExactly(store, position, inFile);
   if (head === undefined || head.length < 8) return undefined;
-  if (head.readInt32BE(4) === BLANK_MAGIC) {
+  const magic = head.readInt32BE(RecordOffset.MAGIC);
+  if (magic === BLANK_MAGIC) {
     const nextFile = position - (position % fileSize) + fileSize;
     const isThere = nextFile < store.storeBounds().writtenOffset;
     return isThere ? storeTimeAt(options, nextFile) : undefined;
   }
-  if (head.length < RECORD_HEAD_BYTES) return undefined;
+  const isRecord = magic === RECORD_MAGIC_V1 || magic === RECORD_MAGIC_V2;
+  if (!isRecord || head.length < RECORD_HEAD_BYTES) return undefined;
   const at = (head.readInt32BE(RecordOffset.SYS_FLAG) & SysFlag.BORN_HOST_V6) === 0 ? 56 : 68;
   return readInt64(head, at);
 }
