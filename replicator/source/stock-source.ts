@@ -2,7 +2,8 @@
 //   bounds from code 28, HA port from code 26, the last record at our end through code 33.
 // Nothing on that side validates a position, so everything that looks wrong stops the link here.
 // Lag in messages is bytes divided by the broker's mean message size: an estimate, and per-queue maxima
-// are not sampled: a loss statement for a stock source counts bytes. Source: reference ha.md.
+// are not sampled: a loss statement for a stock source counts bytes. A 4.9.7 broker answers 28 with an
+// exception during its first second: like any error of a call it is tried again. Source: ha.md.
 import { DrError } from '../../core-broker/base/index.ts';
 import type { BrokerAdmin } from '../../core-broker/client/index.ts';
 import { decodeRecord } from '../../core-broker/protocol/index.ts';
