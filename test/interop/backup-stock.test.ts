@@ -88,17 +88,20 @@ describe.each<ServerVersion>(['5.5.0', '4.9.7'])('a stock %s broker', (version) 
     // Nothing is left of this queue but where it goes on: the next message must not be 0.
     expect(boundsOf(await admin('topicStatus', '-t', 'quiet'))['3']?.[1]).toBe(700);
     await admin('sendMessage', '-t', 'quiet', '-p', 'next', '-b', 'broker-a', '-i', '3');
+    // 4.9 goes on showing 0 as the start of such a queue, as it does for its own.
     await expect
-      .poll(async () => boundsOf(await admin('topicStatus', '-t', 'quiet'))['3'], {
+      .poll(async () => boundsOf(await admin('topicStatus', '-t', 'quiet'))['3']?.[1], {
         timeout: 30_000,
       })
-      .toEqual([700, 701]);
+      .toBe(701);
+    const after = ['-t', 'quiet', '-b', 'broker-a', '-i', '3', '-o', '700', '-c', '1'];
+    expect(messagesIn(await admin('consumeMessage', ...after))).toBe(1);
     const order = ['-t', 'orders', '-b', 'broker-a', '-i'];
     for (const [queue, offset, index] of [
       ['0', '1000', 0],
       ['3', '1999', 3_999],
     ] as const) {
-      const found = await admin('queryMsgByOffset', ...order, queue, '-o', offset);
+      const found = await admin('consumeMessage', ...order, queue, '-o', offset, '-c', '1');
       expect(found).toContain(`K${index}`);
     }
     const offsets = fs.readFileSync(path.join(target, 'config/consumerOffset.json'), 'utf8');
