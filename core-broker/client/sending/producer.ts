@@ -35,6 +35,8 @@ export interface ProducerOptions {
 }
 
 const DEFAULT_QUEUES = 4;
+/** A try with less time than this could only fail for lack of time, ms. */
+const TRY_MS_MIN = 10;
 /** Longest wait for a fresh route between two tries, ms. */
 const ROUTE_WAIT_MS = 500;
 
@@ -100,7 +102,7 @@ export class Producer {
     let avoid: string | undefined;
     for (let attempt = 1; attempt <= this.#options.retryTimes + 1; attempt++) {
       const leftMs = deadline - performance.now();
-      if (leftMs <= 0) break;
+      if (leftMs < TRY_MS_MIN) break;
       let queue: MessageQueue | undefined;
       try {
         const route = await this.#route(message.topic);
