@@ -154,7 +154,7 @@ class BrokerNode implements Broker {
     this.#expose(built);
     this.#dispatcher.open();
     // Why a race: a name server that is away must not keep the broker from serving.
-    await Promise.race([built.registration.start(), sleep(FIRST_REGISTRATION_MS)]);
+    await atMost(built.registration.start(), FIRST_REGISTRATION_MS);
   }
 
   stop(): Promise<void> {
@@ -185,7 +185,7 @@ class BrokerNode implements Broker {
   /** So that everything appended is answered before the connections go. */
   async #lastFlush(store: MessageStore): Promise<void> {
     try {
-      await Promise.race([store.flush(), sleep(LAST_FLUSH_MS)]);
+      await atMost(store.flush(), LAST_FLUSH_MS);
     } catch (reason) {
       // Unanswered sends stay unanswered: the clients take them as unknown and send again.
       const error = DrError.from(reason).message;
@@ -253,5 +253,15 @@ class BrokerNode implements Broker {
       error: reason.message,
     });
     this.#options.onFailure?.(reason);
+  }
+}
+
+/** Waits for `work`, at most `ms`; no timer is left behind. @throws what `work` throws in time */
+async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
+  const done = new AbortController();
+  try {
+    await Promise.race([work, sleep(ms, done.signal)]);
+  } finally {
+    done.abort(new DrError('CANCELLED', 'waited long enough'));
   }
 }

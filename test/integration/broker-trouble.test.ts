@@ -230,6 +230,24 @@ describe('a broker that may not write', () => {
     await region.stop();
   });
 
+  test('a group that consumes at the standby commits there, the others do not', async () => {
+    const region = await startBroker(
+      {},
+      { dr: { ...standbyOptions('standby'), standbyGroups: ['near'] } },
+    );
+    const commit = (consumerGroup: string) =>
+      region.call(15, { consumerGroup, topic: 'TBW102', queueId: 0, commitOffset: 7 });
+    expect((await commit('near')).code).toBe(0);
+    expect((await commit('far')).code).toBe(16);
+    const query = { consumerGroup: 'near', topic: 'TBW102', queueId: 0 };
+    expect((await region.call(14, query)).ext['offset']).toBe('7');
+    const mirrored = await region.call(43);
+    expect(mirrored.body?.toString()).not.toContain('near');
+    await region.restart();
+    expect((await region.call(14, query)).ext['offset']).toBe('7');
+    await region.stop();
+  });
+
   test('a plain broker writes the same send', async () => {
     const region = await startBroker();
     await region.send('plain', 'x');

@@ -1,5 +1,7 @@
 // Lets withheld replies go when the store says their records may be acknowledged, one write per
 // connection and flush. Also the back-pressure of sends: too much unwritten pauses the senders.
+// Invariant: an end reported earlier proves nothing later, because a log may be cut and grow again over the
+// same offsets; only what the store says after the append counts.
 // A record that will never be durable (write error) is answered with an error, never with success;
 // one that takes longer than syncFlushTimeout is answered with 10, which tells the client so.
 import { type Clock, DrError, histogram, LIMITS } from '../../base/index.ts';
@@ -53,18 +55,17 @@ export class ReplyRelease {
 
   /** A reply was put into session.replies; `end` is the end of its record. */
   held(session: Session, end: number): void {
-    if (end > this.#appendedEnd) this.#appendedEnd = end;
+    this.#appendedEnd = end;
     if (!session.isWaiting) {
       session.isWaiting = true;
       this.#waiting.push(session);
     }
     this.#watch();
-    if (end <= this.#durableEnd) this.onDurable(this.#durableEnd);
-    else if (this.#appendedEnd - this.#durableEnd > PAUSE_BYTES) this.#pause(session);
+    if (this.#appendedEnd - this.#durableEnd > PAUSE_BYTES) this.#pause(session);
   }
 
   onDurable(end: number): void {
-    if (end > this.#durableEnd) this.#durableEnd = end;
+    this.#durableEnd = end;
     const waiting = this.#waiting;
     if (waiting.length > 0) {
       this.#observe(waiting[0] as Session);
@@ -79,13 +80,15 @@ export class ReplyRelease {
     if (this.#paused.length > 0 && this.#appendedEnd - end < RESUME_BYTES) this.#resumeAll();
   }
 
-  /** One promise per flush, not per message: it only serves to hear of a failure. */
+  /** One promise per flush, not per message: it hears of a failure, and of what was durable already. */
   #watch(): void {
     if (this.#isWatching) return;
     this.#isWatching = true;
-    this.#options.durable(this.#appendedEnd).then(
+    const end = this.#appendedEnd;
+    this.#options.durable(end).then(
       () => {
         this.#isWatching = false;
+        this.onDurable(end);
         if (this.#waiting.length > 0) this.#watch();
       },
       (reason: unknown) => {

@@ -128,13 +128,26 @@ describe('release', () => {
     expect(answers).toEqual([[20, { code: 1, remark: 'EIO' }]]);
   });
 
-  test('a record that was durable before its reply was held is answered at once', () => {
+  test('a record that is durable when its reply is held is answered all the same', async () => {
+    const service = release(() => Promise.resolve());
+    const { connection: peer, written } = connection();
+    const session = new Session(peer);
+    hold(session.replies, 'ok', 40);
+    service.held(session, 40);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(written.map(String)).toEqual(['ok']);
+  });
+
+  test('what was durable before the log was cut proves nothing for new records there', async () => {
     const service = release(() => new Promise(() => undefined));
     const { connection: peer, written } = connection();
     const session = new Session(peer);
-    service.onDurable(50);
-    hold(session.replies, 'ok', 40);
-    service.held(session, 40);
-    expect(written.map(String)).toEqual(['ok']);
+    service.onDurable(1_000);
+    hold(session.replies, 'new', 920);
+    service.held(session, 920);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(written).toEqual([]);
+    service.onDurable(920);
+    expect(written.map(String)).toEqual(['new']);
   });
 });
