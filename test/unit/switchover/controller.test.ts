@@ -210,6 +210,49 @@ describe('switchover', () => {
   });
 });
 
+describe('a control store that is lost in the middle', () => {
+  /** Fails every append from the n-th on, as a Redis that went away does. */
+  const losing = (after: number): ControlStore => {
+    let appends = 0;
+    return new Proxy(store, {
+      get: (target, name: keyof ControlStore) => {
+        if (name !== 'append') return (target[name] as () => unknown).bind(target);
+        return async (...args: Parameters<ControlStore['append']>) => {
+          if (++appends > after) throw new DrError('UNREACHABLE', 'redis: gone');
+          return target.append(...args);
+        };
+      },
+    });
+  };
+
+  test('before the promotion everything is undone, after it everything goes forward', async () => {
+    const ends = new Set<string>();
+    for (let n = 0; n < 24; n++) {
+      world = new RegionModel();
+      store = openSqliteControlStore({ path: ':memory:' });
+      world.advance(100);
+      const { controller } = modelController(world, losing(n));
+      const end = await controller.switchover({}).then(
+        ({ outcome }) => outcome,
+        (reason: DrError) => reason.code,
+      );
+      ends.add(end);
+      const isPromoted = world.broker('west').role === 'active';
+      expect(end).toBe(isPromoted ? (end === 'done' ? 'done' : 'INCOMPLETE') : 'ROLLED_BACK');
+      world.advance(500);
+      expect(world.broker(isPromoted ? 'west' : 'east').writeState).toBe('open');
+      expect(world.violations()).toEqual([]);
+      expect(world.missingIn(isPromoted ? 'west' : 'east')).toEqual([]);
+      await modelController(world, store)
+        .controller.resume()
+        .catch((reason: DrError) => expect(['ROLLED_BACK', 'NOT_FOUND']).toContain(reason.code));
+      world.advance(500);
+      expect(world.broker(isPromoted ? 'west' : 'east').writeState).toBe('open');
+    }
+    expect([...ends].sort()).toEqual(['INCOMPLETE', 'ROLLED_BACK', 'done']);
+  });
+});
+
 describe('failover', () => {
   const cutEast = () => {
     const east = world.broker('east');
