@@ -8,9 +8,9 @@ import { DrError } from '../base/index.ts';
 import type { ScannedRecord } from './door.ts';
 import { mappedFileName, storeLayout } from './layout.ts';
 import { listLogFiles } from './log/log-files.ts';
-import { type ScannedLog, scanRecords, surveyTail } from './log/log-scan.ts';
 import { RecordCursor } from './log/record-bytes.ts';
-import { toScannedRecord } from './log/record-stream.ts';
+import { type ScannedLog, scanRecords, surveyTail } from './read/log-scan.ts';
+import { toScannedRecord } from './read/record-stream.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 

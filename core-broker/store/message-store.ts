@@ -29,12 +29,12 @@ import type {
 } from './door.ts';
 import { DispatchPump } from './log/dispatch-pump.ts';
 import { DurableWaiters } from './log/durable-waiters.ts';
-import { scanRecords } from './log/log-scan.ts';
 import { LogWriter } from './log/log-writer.ts';
-import { scannedRecords } from './log/record-stream.ts';
 import { findByKey } from './queue/key-search.ts';
 import { lowerByTime, timeOf, upperByTime } from './queue/time-search.ts';
 import type { Topic } from './queue/topic-table.ts';
+import { scanRecords } from './read/log-scan.ts';
+import { scannedRecords } from './read/record-stream.ts';
 import type { StoreParts } from './store-parts.ts';
 
 const log = createLog('store');
@@ -177,6 +177,7 @@ export class FileMessageStore implements MessageStore {
     }
     await keeping.settle();
     await syncer.idle();
+    if (!this.#writer.isIdle) throw new DrError('BUSY', 'records are still being written');
     exact.rewind();
     files.cut(to);
     state.resetTo(to);

@@ -16,7 +16,6 @@ import { type FileLayer, systemFiles } from './log/file-layer.ts';
 import { LogFiles } from './log/log-files.ts';
 import { LogState } from './log/log-state.ts';
 import { LogSyncer } from './log/log-syncer.ts';
-import { LogView } from './log/log-view.ts';
 import { Ring } from './log/ring.ts';
 import { FileMessageStore } from './message-store.ts';
 import { DelayLevels } from './queue/delay-levels.ts';
@@ -24,6 +23,7 @@ import { Dispatcher } from './queue/dispatcher.ts';
 import { IndexService } from './queue/index-service.ts';
 import { Puller } from './queue/puller.ts';
 import { TopicTable } from './queue/topic-table.ts';
+import { LogView } from './read/log-view.ts';
 
 /** Write buffer and tail cache: twice what may be unwritten, so the newer half stays readable. */
 const RING_BYTES = 2 * LIMITS.unflushedBytesMax;

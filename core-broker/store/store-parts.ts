@@ -8,12 +8,12 @@ import type { FileLayer } from './log/file-layer.ts';
 import type { LogFiles } from './log/log-files.ts';
 import type { LogState } from './log/log-state.ts';
 import type { LogSyncer } from './log/log-syncer.ts';
-import type { LogView } from './log/log-view.ts';
 import type { Ring } from './log/ring.ts';
 import type { Dispatcher } from './queue/dispatcher.ts';
 import type { IndexService } from './queue/index-service.ts';
 import type { Puller } from './queue/puller.ts';
 import type { TopicTable } from './queue/topic-table.ts';
+import type { LogView } from './read/log-view.ts';
 
 export interface StoreParts {
   options: StoreOptions;

@@ -14,12 +14,12 @@ import { createLog, DrError } from '../../base/index.ts';
 import type { StoreLayout } from '../layout.ts';
 import { mappedFileName } from '../layout.ts';
 import type { LogFiles } from '../log/log-files.ts';
-import { type ScanResult, scanRecords, surveyTail, type TailSurvey } from '../log/log-scan.ts';
 import type { LogState } from '../log/log-state.ts';
 import { RecordCursor } from '../log/record-bytes.ts';
 import { type Dispatcher, QueueGap } from '../queue/dispatcher.ts';
 import type { IndexService } from '../queue/index-service.ts';
 import type { TopicTable } from '../queue/topic-table.ts';
+import { type ScanResult, scanRecords, surveyTail, type TailSurvey } from '../read/log-scan.ts';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 
 /** Apache's safety margin below the checkpoint's timestamps. */

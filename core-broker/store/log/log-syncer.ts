@@ -26,7 +26,8 @@ export class LogSyncer {
    */
   async sync(): Promise<void> {
     const target = this.#state.written;
-    while (this.#state.flushed < target) {
+    // Why min: a cut or a given-up partial record may move the end below the target meanwhile.
+    while (this.#state.flushed < Math.min(target, this.#state.written)) {
       this.#running ??= this.#run().finally(() => {
         this.#running = undefined;
       });

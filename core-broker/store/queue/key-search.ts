@@ -4,8 +4,8 @@
 import { commitLogOffset, DrError } from '../../base/index.ts';
 import { continueJavaHash, Property, parseMessageProperties } from '../../protocol/index.ts';
 import type { LookupKey, RecordRef } from '../door.ts';
-import type { LogView } from '../log/log-view.ts';
 import { RecordCursor } from '../log/record-bytes.ts';
+import type { LogView } from '../read/log-view.ts';
 import { absoluteHash } from './index-keys.ts';
 import type { IndexService } from './index-service.ts';
 

@@ -7,8 +7,8 @@ import { LIMITS, queueOffset } from '../../base/index.ts';
 import type { PullLimit, PullResult, PullStatus } from '../door.ts';
 import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES } from '../layout.ts';
 import type { LogFiles } from '../log/log-files.ts';
-import type { LogView } from '../log/log-view.ts';
 import { int32At, int64At } from '../log/record-bytes.ts';
+import type { LogView } from '../read/log-view.ts';
 import type { ConsumeQueue, EntryRun } from './consume-queue.ts';
 
 /** Entries looked at in one pull when a filter rejects most of them. */

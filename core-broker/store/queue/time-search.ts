@@ -2,7 +2,7 @@
 // Store times of a queue grow with its offsets unless the clock was set back; then any answer of the
 // search is as good as another, as with Apache.
 // Source: RocketMQ ConsumeQueue.getOffsetInQueueByTime (5.x boundary rules), behaviour only.
-import type { LogView } from '../log/log-view.ts';
+import type { LogView } from '../read/log-view.ts';
 import type { ConsumeQueue } from './consume-queue.ts';
 
 /** First offset with store time >= ms; max behind the last message. */

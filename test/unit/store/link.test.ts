@@ -174,6 +174,17 @@ describe('a copy through the link', () => {
     expect((await readAll(copy)).equals(source.bytes)).toBe(true);
   });
 
+  test('a flush ends although a partial record is given up meanwhile', async () => {
+    const source = await sourceLog(20);
+    const copy = await open(folder(), true);
+    copy.appendExact(0, source.bytes.subarray(0, 500), EPOCH);
+    const flushed = copy.flush();
+    const end = copy.validatedEnd();
+    copy.appendExact(end, source.bytes.subarray(end, end + 4), EPOCH);
+    await flushed;
+    expect(copy.storeBounds().flushedOffset).toBeLessThanOrEqual(end + 4);
+  });
+
   test('bytes at another offset are refused', async () => {
     const source = await sourceLog(20);
     const copy = await open(folder(), true);

@@ -2,7 +2,7 @@
 // readers. It stops at the first thing that is no valid record and then says what lies behind it,
 // because "the end of the log" and "a damaged record with good ones behind" look alike from the front.
 // Source: RocketMQ CommitLog.checkMessageAndReturnSize, behaviour only; the survey is ours.
-import { RecordCursor } from './record-bytes.ts';
+import { RecordCursor } from '../log/record-bytes.ts';
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
 const PAGE_BYTES = 4096;

@@ -3,10 +3,10 @@
 // before anybody sees them. A damaged one is an error that names file and offset, never served.
 // Views of the ring are valid until the next tick only; everything else is a buffer of the caller.
 import { DrError } from '../../base/index.ts';
-import type { LogFiles } from './log-files.ts';
-import type { LogState } from './log-state.ts';
-import { int32At, RecordCursor } from './record-bytes.ts';
-import type { Ring } from './ring.ts';
+import type { LogFiles } from '../log/log-files.ts';
+import type { LogState } from '../log/log-state.ts';
+import { int32At, RecordCursor } from '../log/record-bytes.ts';
+import type { Ring } from '../log/ring.ts';
 
 /** Bytes from a record's start that surely hold its store timestamp. */
 const HEAD_BYTES = 76;

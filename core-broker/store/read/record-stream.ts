@@ -2,9 +2,9 @@
 // pieces; a damaged record ends the stream with CORRUPT, it is never stepped over.
 import { DrError } from '../../base/index.ts';
 import type { ScannedRecord } from '../door.ts';
-import type { LogFiles } from './log-files.ts';
+import type { LogFiles } from '../log/log-files.ts';
+import { RecordCursor } from '../log/record-bytes.ts';
 import type { LogView } from './log-view.ts';
-import { RecordCursor } from './record-bytes.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
