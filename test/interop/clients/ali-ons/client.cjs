@@ -108,11 +108,12 @@ async function consume(mode) {
   });
   consumer.on('error', complain);
   consumer.subscribe(text('topic'), text('filter', '*'), async (message, place) => {
+    // A redelivered message comes without its place.
     const reconsume = Number(message.reconsumeTimes ?? 0);
     record({
       op: 'consume',
       key: String(message.keys ?? '').trim(),
-      queue: `${place.brokerName}@${message.queueId}`,
+      queue: `${place?.brokerName ?? '?'}@${message.queueId}`,
       offset: Number(message.queueOffset),
       reconsume,
     });
