@@ -313,14 +313,18 @@ class LogLink implements Link {
     const sample = this.#lag.sample;
     if (sample === undefined || Date.now() - this.#sampleFileMs < SAMPLE_FILE_MS) return;
     this.#sampleFileMs = Date.now();
-    await this.#files.writeSample({
-      formatVersion: 1,
+    const content = {
+      formatVersion: 1 as const,
       source: this.#options.source,
       epoch: sample.epoch,
       sampledAtMs: sample.sampledAtMs,
       minOffset: sample.minOffset,
       maxOffset: sample.maxOffset,
       queueMaxima: Object.fromEntries(this.#lag.queueMaxima),
+    };
+    await this.#files.writeSample(content).catch((reason: unknown) => {
+      // The copy matters more: an older sample only widens what a statement calls unknown.
+      log.warn('link.sample', 'the sample could not be kept', { error: String(reason) });
     });
   }
 
