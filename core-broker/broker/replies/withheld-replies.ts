@@ -1,61 +1,68 @@
 // Replies to sends of one connection, encoded at append time and held back until the store says that
 // the record's end may be acknowledged. First in, first out: ends only grow.
 // Invariant: no reply leaves before onDurable passed its record's end.
-// Shape: one growable byte buffer and three parallel arrays; a release writes one contiguous piece.
+// Shape: one growable byte buffer and four parallel typed arrays that are reused, so that a steady
+// stream of sends allocates nothing; a release writes one contiguous piece.
 import { decodeCommand, encodeCommand } from '../../protocol/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
 
 const FIRST_BYTES = 4 * 1024;
+const FIRST_ENTRIES = 64;
 /** A drained buffer larger than this is given back. */
 const KEEP_BYTES = 1024 * 1024;
 
 export class WithheldReplies {
   buffer: Buffer = Buffer.alloc(0);
   /** Log end each reply waits for. */
-  readonly #ends: number[] = [];
+  #ends = new Float64Array(0);
+  /** Monotonic ms at which each was held. */
+  #timesMs = new Float64Array(0);
   /** Position behind each reply in the buffer. */
-  readonly #stops: number[] = [];
-  readonly #opaques: number[] = [];
-  readonly #timesMs: number[] = [];
+  #stops = new Int32Array(0);
+  #opaques = new Int32Array(0);
+  /** Entries [head, tail) wait. */
   #head = 0;
+  #tail = 0;
+  /** Bytes [start, size) of the buffer wait. */
   #start = 0;
   #size = 0;
 
   get count(): number {
-    return this.#ends.length - this.#head;
+    return this.#tail - this.#head;
   }
 
   /** Monotonic time of the oldest reply, or undefined. */
   get oldestMs(): number | undefined {
-    return this.#timesMs[this.#head];
+    return this.#head < this.#tail ? this.#timesMs[this.#head] : undefined;
   }
 
   /** Room for at most `size` bytes; @returns the position in `buffer` to encode at */
   reserve(size: number): number {
-    if (this.buffer.length - this.#size < size) this.#grow(size);
+    if (this.buffer.length - this.#size < size) this.#growBytes(size);
     return this.#size;
   }
 
   /** Keeps what was encoded in [reserved position, stop) until `end` is durable. */
   hold(stop: number, end: number, opaque: number, nowMs: number): void {
+    if (this.#tail === this.#ends.length) this.#growEntries();
+    const tail = this.#tail++;
     this.#size = stop;
-    this.#ends.push(end);
-    this.#stops.push(stop);
-    this.#opaques.push(opaque);
-    this.#timesMs.push(nowMs);
+    this.#ends[tail] = end;
+    this.#stops[tail] = stop;
+    this.#opaques[tail] = opaque;
+    this.#timesMs[tail] = nowMs;
   }
 
   /** Writes every reply whose record ends at or before `durableEnd`. */
   release(connection: ServerConnection, durableEnd: number): void {
     let head = this.#head;
-    while (head < this.#ends.length && (this.#ends[head] as number) <= durableEnd) head++;
+    while (head < this.#tail && (this.#ends[head] as number) <= durableEnd) head++;
     if (head === this.#head) return;
     const stop = this.#stops[head - 1] as number;
     connection.write(this.buffer.subarray(this.#start, stop));
     this.#start = stop;
     this.#head = head;
-    if (head === this.#ends.length) this.clear();
-    else if (head > 4_096) this.#compact();
+    if (head === this.#tail) this.clear();
   }
 
   /** Answers replies held since before `beforeMs` with another code; their records are stored. */
@@ -72,35 +79,42 @@ export class WithheldReplies {
 
   /** Takes the opaques of all held replies out: their records will not be acknowledged. */
   takeOpaques(): number[] {
-    const opaques = this.#opaques.slice(this.#head);
+    const opaques = [...this.#opaques.subarray(this.#head, this.#tail)];
     this.clear();
     return opaques;
   }
 
   clear(): void {
-    this.#ends.length = 0;
-    this.#stops.length = 0;
-    this.#opaques.length = 0;
-    this.#timesMs.length = 0;
     this.#head = 0;
+    this.#tail = 0;
     this.#start = 0;
     this.#size = 0;
     if (this.buffer.length > KEEP_BYTES) this.buffer = Buffer.alloc(0);
   }
 
-  #compact(): void {
-    for (const list of [this.#ends, this.#stops, this.#opaques, this.#timesMs]) {
-      list.splice(0, this.#head);
-    }
+  /** Moves the waiting entries to the front, into larger arrays when they fill half of these. */
+  #growEntries(): void {
+    const { count } = this;
+    const capacity = Math.max(FIRST_ENTRIES, this.#ends.length, 2 * count);
+    const moved = <T extends Float64Array | Int32Array>(from: T, into: T): T => {
+      into.set(from.subarray(this.#head, this.#tail));
+      return into;
+    };
+    this.#ends = moved(this.#ends, new Float64Array(capacity));
+    this.#timesMs = moved(this.#timesMs, new Float64Array(capacity));
+    this.#stops = moved(this.#stops, new Int32Array(capacity));
+    this.#opaques = moved(this.#opaques, new Int32Array(capacity));
     this.#head = 0;
+    this.#tail = count;
   }
 
-  #grow(size: number): void {
+  #growBytes(size: number): void {
     const live = this.#size - this.#start;
-    const wanted = Math.max(FIRST_BYTES, 2 * (live + size));
-    const grown = Buffer.allocUnsafeSlow(Math.max(wanted, this.buffer.length));
+    const grown = Buffer.allocUnsafeSlow(
+      Math.max(FIRST_BYTES, this.buffer.length, 2 * (live + size)),
+    );
     this.buffer.copy(grown, 0, this.#start, this.#size);
-    for (let i = this.#head; i < this.#stops.length; i++) {
+    for (let i = this.#head; i < this.#tail; i++) {
       this.#stops[i] = (this.#stops[i] as number) - this.#start;
     }
     this.buffer = grown;
