@@ -23,6 +23,7 @@ export default defineConfig({
       project('structure', ['test/*.test.ts']),
       project('unit', ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'], {
         testTimeout: 60_000,
+        env: { DR_LOG_LEVEL: 'silent' },
       }),
       project('integration', ['test/integration/**/*.test.ts'], slow),
       project('interop', ['test/interop/**/*.test.ts'], {
