@@ -2,7 +2,8 @@
 //   events  one fresh chunk per read from the stream: documented, the default
 //   reused  one receive buffer for all sockets of the process: no allocation per read
 // `reused` rebuilds the socket from its handle with the documented `onread` option; the `handle` option
-// of net.Socket and the `_handle` field are not documented, so it is chosen explicitly and tested.
+// of net.Socket and the `_handle` field are not documented, so it is chosen explicitly and tested; a Node
+// whose sockets have no such handle is served by events instead.
 // Reads are synchronous (fill, then call back), therefore one buffer serves all connections.
 import * as net from 'node:net';
 
@@ -12,7 +13,13 @@ const RECEIVE_BYTES = 128 * 1024;
 let receiveBuffer: Buffer | undefined;
 
 interface HandleHolder {
-  _handle: unknown;
+  _handle: { useUserBuffer?: unknown } | null | undefined;
+}
+
+/** True when this Node can put a buffer of ours under an accepted socket. */
+export function canReuse(socket: net.Socket): boolean {
+  const handle = (socket as unknown as HandleHolder)._handle;
+  return typeof handle?.useUserBuffer === 'function';
 }
 
 /**
@@ -25,8 +32,10 @@ export function startReading(
   mode: ReceiveMode,
   sink: (chunk: Buffer, end: number) => boolean,
 ): net.Socket {
-  if (mode === 'events') {
+  if (mode === 'events' || !canReuse(socket)) {
     socket.on('data', (chunk: Buffer) => void sink(chunk, chunk.length));
+    // A server in mode `reused` accepts sockets paused.
+    if (mode === 'reused') socket.resume();
     return socket;
   }
   receiveBuffer ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES);

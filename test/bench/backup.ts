@@ -1,8 +1,6 @@
 // Snapshot (zstd level 1 + SHA-256, fsynced, manifest) against `tar | zstd -1 -T<threads>` of the same
-// commit log, interleaved rounds over a warm page cache. Goal: ratio >= 1.0.
-//   node test/bench/backup.ts [MiB=512] [rounds=5] [threads=2]
-// Prints one JSON line: medians in MB/s of input, the ratio of the medians, and CPU seconds per GB, which
-// stay comparable on a machine that others use too.
+// commit log, interleaved rounds over a warm page cache. Goal: ratio >= 1.0. CPU seconds per GB stay
+// comparable on a machine that others use too.
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -10,11 +8,17 @@ import * as path from 'node:path';
 import { backupConfigSchema, createBackup } from '../../backup/index.ts';
 import { openStore } from '../../core-broker/store/index.ts';
 import { recordSource, smallStoreOptions } from '../support/store-options.ts';
+import type { BenchOptions, BenchResult } from './report.ts';
 
-const [sizeMib = 512, rounds = 5, threads = 2] = process.argv.slice(2).map(Number);
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-bench-backup-'));
-const root = path.join(folder, 'store');
-const logDir = path.join(root, 'commitlog');
+const ROUNDS = 5;
+const SIZE_MIB = 512;
+const QUICK_MIB = 64;
+
+interface Place {
+  folder: string;
+  root: string;
+  threads: number;
+}
 
 /** Orders as a shop writes them: JSON of about 1 KiB that zstd level 1 shrinks about five times. */
 function orderOf(index: number): Buffer {
@@ -27,11 +31,11 @@ function orderOf(index: number): Buffer {
   return Buffer.from(JSON.stringify({ order: index, customer: `C${index % 50_000}`, lines }));
 }
 
-async function fill(): Promise<number> {
+async function fill(root: string, sizeMib: number): Promise<number> {
   fs.mkdirSync(root, { recursive: true });
   const store = await openStore(
     smallStoreOptions(root, {
-      commitLogDir: logDir,
+      commitLogDir: path.join(root, 'commitlog'),
       mappedFileSizeCommitLog: 256 * 1024 * 1024,
       mappedFileSizeConsumeQueue: 6_000_000,
       messageIndexEnable: false,
@@ -59,8 +63,8 @@ interface Round {
   cpuSeconds: number;
 }
 
-async function ours(round: number): Promise<Round> {
-  const repository = { kind: 'file', path: path.join(folder, `repository-${round}`) };
+async function ours({ folder, root, threads }: Place): Promise<Round> {
+  const repository = { kind: 'file', path: path.join(folder, 'repository') };
   const config = backupConfigSchema.parse({ repository, storeId: 'bench', workers: threads });
   const backup = await createBackup({ config });
   const startMs = performance.now();
@@ -73,8 +77,8 @@ async function ours(round: number): Promise<Round> {
   return { seconds, cpuSeconds: (user + system) / 1e6 };
 }
 
-function tar(round: number): Round {
-  const out = path.join(folder, `tar-${round}.zst`);
+function tar({ folder, root, threads }: Place): Round {
+  const out = path.join(folder, 'tar.zst');
   const startMs = performance.now();
   const pipeline = `tar -C ${root} -cf - commitlog | zstd -1 -T${threads} -q -o ${out}`;
   const text = execFileSync('sh', ['-c', `${pipeline}; times`], { encoding: 'utf8' });
@@ -86,43 +90,35 @@ function tar(round: number): Round {
   return { seconds, cpuSeconds };
 }
 
-const median = (values: number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-
-try {
-  const bytes = await fill();
-  await ours(0);
-  tar(0);
-  const snapshotRates: number[] = [];
-  const tarRates: number[] = [];
-  const snapshotCpu: number[] = [];
-  const tarCpu: number[] = [];
-  for (let round = 1; round <= rounds; round++) {
-    const mine = await ours(round);
-    const theirs = tar(round);
-    snapshotRates.push(bytes / 1e6 / mine.seconds);
-    tarRates.push(bytes / 1e6 / theirs.seconds);
-    snapshotCpu.push(mine.cpuSeconds / (bytes / 1e9));
-    tarCpu.push(theirs.cpuSeconds / (bytes / 1e9));
+export async function backupBench(options: BenchOptions): Promise<BenchResult> {
+  const { folder, isQuick, say } = options;
+  const rounds = options.rounds ?? (isQuick ? 1 : ROUNDS);
+  const place: Place = { folder, root: path.join(folder, 'store'), threads: os.cpus().length };
+  const bytes = await fill(place.root, isQuick ? QUICK_MIB : SIZE_MIB);
+  const mine: Round[] = [];
+  const theirs: Round[] = [];
+  // Round 0 warms the page cache and is not counted.
+  for (let round = 0; round <= rounds; round++) {
+    say(`round ${round} of ${rounds}`);
+    mine.push(await ours(place));
+    theirs.push(tar(place));
   }
-  const snapshotMbPerSecond = Math.round(median(snapshotRates));
-  const tarMbPerSecond = Math.round(median(tarRates));
-  console.log(
-    JSON.stringify({
-      bench: 'backup',
-      sizeMib,
-      rounds,
-      threads,
-      snapshotMbPerSecond,
-      tarMbPerSecond,
-      ratio: Number((median(snapshotRates) / median(tarRates)).toFixed(2)),
-      goal: 1.0,
-      snapshotCpuSecondsPerGb: Number(median(snapshotCpu).toFixed(2)),
-      tarCpuSecondsPerGb: Number(median(tarCpu).toFixed(2)),
-      snapshotRates: snapshotRates.map(Math.round),
-      tarRates: tarRates.map(Math.round),
-    }),
-  );
-} finally {
-  fs.rmSync(folder, { recursive: true, force: true });
+  const rates = (all: Round[]) => all.slice(1).map(({ seconds }) => bytes / 1e6 / seconds);
+  const cpu = (all: Round[]) => all.slice(1).map(({ cpuSeconds }) => cpuSeconds / (bytes / 1e9));
+  const ratio = rates(mine).map((rate, round) => rate / (rates(theirs)[round] ?? Number.NaN));
+  return {
+    figures: [
+      {
+        name: 'snapshot / tar | zstd -1',
+        unit: 'ratio of rates',
+        values: ratio,
+        goal: { floor: 1, aim: 1.3 },
+      },
+      { name: 'snapshot', unit: 'MB/s', values: rates(mine) },
+      { name: 'tar | zstd -1', unit: 'MB/s', values: rates(theirs) },
+      { name: 'snapshot CPU', unit: 's/GB', values: cpu(mine) },
+      { name: 'tar | zstd -1 CPU', unit: 's/GB', values: cpu(theirs) },
+    ],
+    details: { bytes, threads: place.threads },
+  };
 }

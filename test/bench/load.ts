@@ -4,7 +4,6 @@
 // connection, which is how servers answer sends of one connection here.
 //   node test/bench/load.ts HOST:PORT [--header json|binary] [--body BYTES] [--inflight N]
 //     [--connections M] [--seconds D] [--warmup S] [--topic T] [--queues Q] [--pid SERVER_PID]
-import * as fs from 'node:fs';
 import * as net from 'node:net';
 import { parseArgs } from 'node:util';
 import {
@@ -14,6 +13,7 @@ import {
   parseAddress,
 } from '../../core-broker/protocol/index.ts';
 import { FrameReader } from '../../core-broker/remoting/index.ts';
+import { cpuUsOf } from './programs.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -200,15 +200,17 @@ function noteAnswer(chunk: Buffer, start: number, end: number): void {
   totals.firstError ??= `${answer.code} ${answer.remark ?? ''}`;
 }
 
-/** User and system time of another process in us, from /proc; undefined where there is none. */
-function cpuOf(pid: string | undefined): number | undefined {
-  if (pid === undefined || !fs.existsSync(`/proc/${pid}/stat`)) return undefined;
-  const text = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
-}
+const serverCpuUs = (): number | undefined =>
+  values.pid === undefined ? undefined : cpuUsOf(Number(values.pid));
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Ends at the time or when the samples are full, whichever comes first: the load is bounded. */
+async function untilEnough(endMs: number): Promise<void> {
+  while (totals.sampled < SAMPLES_MAX && performance.now() < endMs) {
+    await wait(Math.min(50, Math.max(1, endMs - performance.now())));
+  }
+}
 
 async function run(): Promise<void> {
   const target = positionals[0];
@@ -218,14 +220,14 @@ async function run(): Promise<void> {
   const lanes = Array.from({ length: connections }, () => new Lane(target, window));
   await wait(Number(values.warmup) * 1000);
   const cpuBefore = process.cpuUsage();
-  const serverBefore = cpuOf(values.pid);
+  const serverBefore = serverCpuUs();
   const startedMs = performance.now();
   totals.isMeasuring = true;
-  await wait(Number(values.seconds) * 1000);
+  await untilEnough(startedMs + Number(values.seconds) * 1000);
   totals.isMeasuring = false;
   const seconds = (performance.now() - startedMs) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
-  const serverAfter = cpuOf(values.pid);
+  const serverAfter = serverCpuUs();
   for (const lane of lanes) lane.close();
   const sorted = totals.samples.subarray(0, totals.sampled).sort();
   const at = (share: number): number =>

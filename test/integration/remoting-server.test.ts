@@ -9,6 +9,7 @@ import {
   type RemotingCommand,
   responseTo,
 } from '../../core-broker/protocol/index.ts';
+import { canReuse, startReading } from '../../core-broker/remoting/accepted-socket.ts';
 import {
   type FrameListener,
   RemotingClient,
@@ -72,6 +73,37 @@ async function settled(count: () => number): Promise<void> {
 
 const closed = (socket: net.Socket): Promise<void> =>
   new Promise((resolve) => socket.once('close', () => resolve()));
+
+test('a Node without the handle that `reused` needs is served by events', async () => {
+  const got: string[] = [];
+  const listening = net.createServer({ pauseOnConnect: true }, (socket) => {
+    const handle = (socket as unknown as { _handle: object })._handle;
+    Object.defineProperty(handle, 'useUserBuffer', { value: undefined });
+    const own = startReading(socket, 'reused', (chunk, end) => {
+      got.push(chunk.toString('latin1', 0, end));
+      return true;
+    });
+    expect(own).toBe(socket);
+  });
+  closers.push(() => new Promise((resolve) => listening.close(resolve)));
+  await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
+  const socket = net.connect((listening.address() as net.AddressInfo).port, '127.0.0.1');
+  closers.push(() => socket.destroy());
+  socket.write('heard');
+  await vi.waitFor(() => expect(got.join('')).toBe('heard'));
+});
+
+test('this Node has the handle that `reused` needs', async () => {
+  const server = net.createServer({ pauseOnConnect: true });
+  closers.push(() => new Promise((resolve) => server.close(resolve)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const accepted = new Promise<net.Socket>((resolve) => server.once('connection', resolve));
+  const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  closers.push(() => socket.destroy());
+  const own = await accepted;
+  closers.push(() => own.destroy());
+  expect(canReuse(own)).toBe(true);
+});
 
 describe.each(['events', 'reused'] as const)('remoting server, receive mode %s', (receive) => {
   test('frames arrive whole, whatever the reads look like', async () => {

@@ -1,0 +1,72 @@
+// `npm run bench -- NAME [-o json] [--rounds N] [--quick]`: runs one bench against the shipped programs,
+// judges its floors and says so: exit 0 all floors hold, 9 one is missed, 2 usage. Everything happens on
+// 127.0.0.1 in a folder of its own under the system's temporary folder, removed at the end.
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { parseArgs } from 'node:util';
+import { backupBench } from './backup.ts';
+import { brokerBench } from './broker.ts';
+import { linkBench } from './link.ts';
+import { type Bench, machineFacts, reportJson, reportTable, verdictOf } from './report.ts';
+import { switchoverBench } from './switchover.ts';
+
+const BENCHES: Record<string, { run: Bench; about: string }> = {
+  broker: { run: brokerBench, about: 'sends against a null server on the same socket layer' },
+  link: { run: linkBench, about: 'catching up 2 GiB against cp and a bare copy over a socket' },
+  backup: { run: backupBench, about: 'snapshot against tar | zstd -1' },
+  switchover: { run: switchoverBench, about: 'write pause of planned switches, RTO of failover' },
+};
+
+const EXIT_USAGE = 2;
+const EXIT_MISSED = 9;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    output: { type: 'string', short: 'o', default: 'table' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+  },
+});
+
+function list(): void {
+  for (const [name, { about }] of Object.entries(BENCHES))
+    console.log(`${name.padEnd(12)}${about}`);
+}
+
+async function runBench(name: string, bench: Bench): Promise<number> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `dr-bench-${name}-`));
+  const startedAt = new Date();
+  const machine = machineFacts();
+  const say = (line: string) => {
+    const seconds = ((Date.now() - startedAt.getTime()) / 1000).toFixed(0).padStart(5);
+    process.stderr.write(`${seconds} s  ${line}\n`);
+  };
+  // An interrupted run must leave nothing behind either; children end with their own handlers.
+  const remove = () => fs.rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => process.exit(130));
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  const result = await bench({ rounds, isQuick: values.quick, folder, say });
+  const seconds = Math.round((Date.now() - startedAt.getTime()) / 1000);
+  const facts = { bench: name, startedAt: startedAt.toISOString(), machine, seconds };
+  const isJson = values.output === 'json';
+  console.log(isJson ? JSON.stringify(reportJson(facts, result), null, 2) : reportTable(result));
+  const missed = result.figures.filter((figure) => verdictOf(figure) === 'missed');
+  for (const { name: figure } of missed) process.stderr.write(`missed: ${figure}\n`);
+  return missed.length === 0 ? 0 : EXIT_MISSED;
+}
+
+const chosen = BENCHES[positionals[0] ?? ''];
+if (values.list) {
+  list();
+} else if (chosen === undefined || positionals.length !== 1) {
+  process.stderr.write('usage: npm run bench -- NAME [-o json] [--rounds N] [--quick]\n');
+  list();
+  process.exitCode = EXIT_USAGE;
+} else {
+  process.exitCode = await runBench(positionals[0] as string, chosen.run);
+}

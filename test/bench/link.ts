@@ -1,0 +1,4 @@
+import type { BenchOptions, BenchResult } from './report.ts';
+export async function linkBench(_options: BenchOptions): Promise<BenchResult> {
+  throw new Error('not here');
+}
