@@ -41,6 +41,10 @@ const isReady = async (region: RegionFiles) =>
 async function sendSome(nameserver: string, count: number): Promise<void> {
   const producer = new Producer({ nameservers: [nameserver], group: 'runbook', routePollMs: 200 });
   producer.start();
+  // The global name server polls its regions: the route may be a moment behind the region's health.
+  await waitFor('a writable route', () =>
+    producer.send({ topic: 'RUNBOOK', body: 'first' }).catch(() => undefined),
+  );
   for (let i = 0; i < count; i++) await producer.send({ topic: 'RUNBOOK', body: `message ${i}` });
   await producer.stop();
 }
@@ -101,6 +105,14 @@ test('every documented command runs as written', async () => {
   const list = './dr reconcile list -c dr.yaml --store old-store --export tail.log';
   await page(list, east, [0, 3]);
   expect(fs.existsSync(path.join(east.folder, 'tail.log'))).toBe(true);
+
+  await regions.startRegion('west');
+  await waitFor('west to see that it was replaced', async () => {
+    const status = JSON.parse((await httpGet(west.http, '/status'))?.body ?? '{}');
+    return status.writeState === 'deposed';
+  });
+  await page('./dr rejoin -c dr.yaml --yes', west, [0]);
+  await waitFor('west to follow', () => isReady(west));
 });
 
 test('a region that nobody answers boots closed and the operator opens it', async () => {
