@@ -136,6 +136,12 @@ const verbs: CommandRow[] = [
     load: async () => (await import('./commands/switchover.ts')).runActivate,
   },
   {
+    name: 'rejoin',
+    description: 'make this deposed region the standby of the active one; its own tail is exported',
+    options: [drConfig, { flags: '--yes', description: 'do not ask', default: false }, output],
+    load: async () => (await import('./commands/rejoin.ts')).runRejoin,
+  },
+  {
     name: 'relay stop',
     description: 'stop relaying old clients of this region to the active one',
     options: [drConfig, output],

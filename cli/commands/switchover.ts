@@ -3,7 +3,6 @@
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { assertNever, DrError } from '../../core-broker/base/index.ts';
 import { createDrClient, createPeerClient, type DrClient } from '../../core-broker/client/index.ts';
 import { DR_CODE, type DrStatus } from '../../core-broker/protocol/index.ts';
@@ -20,6 +19,7 @@ import {
 } from '../../switchover/index.ts';
 import type { CommandInput } from '../command.ts';
 import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
+import { confirm } from '../confirm.ts';
 import { EXIT } from '../exit-status.ts';
 import { type OutputFormat, printAnswer, printProgress } from '../output.ts';
 
@@ -135,18 +135,6 @@ function finish(format: OutputFormat, result: OperationResult): number {
   return outcome === 'rolled-back' && operation.kind !== 'failover' && problems.length > 0
     ? EXIT.ROLLED_BACK
     : EXIT.DONE;
-}
-
-/** Asks on a terminal; elsewhere --yes is required. */
-async function confirm(input: CommandInput, question: string): Promise<void> {
-  if (input.options['yes'] === true) return;
-  if (!process.stdin.isTTY) {
-    throw new DrError('USAGE', 'not a terminal: say --yes', { hint: 'add --yes' });
-  }
-  const asker = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await asker.question(`${question} [y/N] `);
-  asker.close();
-  if (!/^y(es)?$/i.test(answer.trim())) throw new DrError('CANCELLED', 'not confirmed');
 }
 
 export function runStatus(input: CommandInput): Promise<number> {
