@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { configError, DrError, nearestKey } from '../../core-broker/base/index.ts';
 
 type Path = readonly PropertyKey[];
+type Yaml = ReturnType<typeof parseDocument>;
 
 /**
  * Loads and checks one YAML file.
@@ -27,7 +28,7 @@ export function loadYamlFile<Schema extends z.ZodType>(
   if (parsed.success) return parsed.data;
   const known = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
   const problems = parsed.error.issues.flatMap((issue) =>
-    describe(issue, known).map(({ keys, text, hint }) => {
+    describe(issue, known, document).map(({ keys, text, hint }) => {
       const at = positionOf(document, counter, keys);
       return configError({ path, ...at }, text, hint);
     }),
@@ -57,10 +58,12 @@ interface Complaint {
 }
 
 /** One zod issue as complaints that name the key and what is allowed. */
-function describe(issue: z.core.$ZodIssue, known: JsonSchema): Complaint[] {
+function describe(issue: z.core.$ZodIssue, known: JsonSchema, document: Yaml): Complaint[] {
   const name = issue.path.map(String).join('.');
+  const isMissing = () => issue.path.length > 0 && !document.hasIn(issue.path);
   if (issue.code !== 'unrecognized_keys') {
-    return [{ keys: issue.path, text: name === '' ? issue.message : `${name}: ${issue.message}` }];
+    const text = isMissing() ? 'is required' : issue.message;
+    return [{ keys: issue.path, text: name === '' ? issue.message : `${name}: ${text}` }];
   }
   const siblings = knownKeysAt(known, issue.path);
   return issue.keys.map((key) => {
@@ -98,7 +101,7 @@ const asSchema = (value: JsonSchema | boolean | undefined): JsonSchema | undefin
 
 /** Position of the key (or of its nearest existing parent) in the text. */
 function positionOf(
-  document: ReturnType<typeof parseDocument>,
+  document: Yaml,
   counter: LineCounter,
   keys: Path,
 ): { line?: number; column?: number } {

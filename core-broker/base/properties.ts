@@ -62,7 +62,9 @@ export function nearestKey(key: string, known: Iterable<string>): string | undef
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(wanted.length / 2));
   for (const candidate of known) {
-    const distance = editDistance(wanted, fold(candidate));
+    const folded = fold(candidate);
+    const isStart = wanted.length >= 4 && folded.startsWith(wanted);
+    const distance = isStart ? 1 : editDistance(wanted, folded);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
