@@ -26,6 +26,8 @@ export class LinkHost implements LinkControl {
   readonly #broker: Broker;
   readonly #config: DrConfig;
   readonly #sourceFile: string;
+  /** Requests may come as soon as the broker listens; they wait until the link is there. */
+  readonly #isStarted = Promise.withResolvers<void>();
   #link: Link | undefined;
 
   constructor(broker: Broker, config: DrConfig) {
@@ -36,8 +38,14 @@ export class LinkHost implements LinkControl {
 
   /** Starts the link when the store says standby; an active store has none. */
   async startWhenStandby(): Promise<void> {
-    if (this.#broker.status()?.role !== 'standby') return;
-    await this.#follow(this.#readSource() ?? this.#otherRegion());
+    if (this.#broker.status()?.role === 'standby') {
+      await this.#follow(this.#readSource() ?? this.#otherRegion());
+    }
+    this.#isStarted.resolve();
+  }
+
+  ready(): Promise<void> {
+    return this.#isStarted.promise;
   }
 
   /** Why the link is not green; empty when it is, or when this region has none. */
@@ -59,23 +67,31 @@ export class LinkHost implements LinkControl {
     });
   }
 
-  halt(request: OpRequest): Promise<void> {
+  async halt(request: OpRequest): Promise<void> {
+    await this.ready();
     return this.#required().halt(request.opId);
   }
 
-  resume(request: OpRequest): Promise<void> {
+  async resume(request: OpRequest): Promise<void> {
+    await this.ready();
     return this.#required().resume(request.opId);
   }
 
-  finalSync(request: OpRequest): Promise<FinalSyncResult> {
+  async finalSync(request: OpRequest): Promise<FinalSyncResult> {
+    await this.ready();
     return this.#required().finalSync(request.opId);
   }
 
+  noteSource(request: ReverseRequest): void {
+    writeAtomicSync(this.#sourceFile, `${JSON.stringify(sourceOf(request))}\n`);
+  }
+
   async reverse(request: ReverseRequest): Promise<void> {
+    await this.ready();
     await this.stop();
-    const source = { region: request.sourceRegion, address: request.source };
-    writeAtomicSync(this.#sourceFile, `${JSON.stringify(source)}\n`);
-    await this.#follow(source);
+    // A standby that is sent to another source was not told before.
+    this.noteSource(request);
+    await this.#follow(sourceOf(request));
   }
 
   async stop(): Promise<void> {
@@ -122,3 +138,8 @@ export class LinkHost implements LinkControl {
     return { region: other[0], address };
   }
 }
+
+const sourceOf = (request: ReverseRequest): Source => ({
+  region: request.sourceRegion,
+  address: request.source,
+});

@@ -22,11 +22,15 @@ export interface RegionAddresses {
 
 /** The link of this region, driven by signed requests to the broker. Implemented in cli over replicator. */
 export interface LinkControl {
+  /** Resolves once the link has read what it remembers, which may be after the broker listens. */
+  ready(): Promise<void>;
   report(): LinkReport | undefined;
   tailReport(): TailReport;
   halt(request: OpRequest): Promise<void>;
   resume(request: OpRequest): Promise<void>;
   finalSync(request: OpRequest): Promise<FinalSyncResult>;
+  /** Remembers whom to follow, durably; called before the store becomes a standby of it. */
+  noteSource(request: ReverseRequest): void;
   /** Called after the store became a standby of `source`: follow it. */
   reverse(request: ReverseRequest): Promise<void>;
   /** Called when this region was promoted: the link ends for good. */

@@ -4,10 +4,13 @@
 // A receiver refuses a wrong mac, a nonce seen before and a clock more than 5 minutes off (code 16).
 // Bodies are the interfaces below. Answers: code 0 with a JSON body, or an error code with a remark.
 // Undoing is decided at the receiver. UNFENCE, UNSEAL and LINK_RESUME succeed also when nothing of their
-// opId is set, and retire the opId there: FENCE, SEAL, LINK_HALT and PROMOTE of a retired opId are
-// refused (34002), because requests of a dead controller may still be on their way. PROMOTE, forced or
-// not, is refused (34002) unless the link is halted by the same opId; LINK_RESUME is refused (34002)
-// once that opId was promoted. So LINK_RESUME and PROMOTE of one opId exclude each other.
+// opId is set, and retire the opId there, durably: FENCE, SEAL, LINK_HALT and PROMOTE of a retired opId
+// are refused (34002), because requests of a dead controller may still be on their way. They are refused
+// themselves (34002), and retire nothing: UNFENCE of an opId that has sealed, UNSEAL while another
+// operation's seal stands or a higher epoch exists, LINK_RESUME while another operation's halt stands.
+// PROMOTE, forced or not, is refused (34002) unless the link is halted by the same opId; LINK_RESUME is
+// refused (34002) by a side that is active, so once that opId was promoted. So LINK_RESUME and PROMOTE of
+// one opId exclude each other.
 // DR_FENCED (34000) answers mean "your epoch is old": the body is a DrStatus.
 
 /** Private request codes. Receivers: B broker, S broker in a daemon that runs a link, N name server, G gateway. */
@@ -20,7 +23,7 @@ export const DR_CODE = {
   UNFENCE: 40003,
   /** B: durable fence; never expires. OpRequest -> SealedTailToken. Idempotent by opId. */
   SEAL: 40004,
-  /** B: lift a seal with the opId that set it (abort). OpRequest -> DrStatus. */
+  /** B: lift a seal, or a fence, with the opId that set it (abort). OpRequest -> DrStatus. */
   UNSEAL: 40005,
   /**
    * B: standby -> active with epoch + 1. PromoteRequest -> PromoteResult. Idempotent by opId. Ends a

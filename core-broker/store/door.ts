@@ -208,6 +208,11 @@ export interface EpochGuard {
   depose(by: { region: string; epoch: number }): void;
   /** Boot check done: opens a closed active side (or ACTIVATE by the operator). */
   open(epoch: number): void;
+  /**
+   * After a failed write the disk may hold the old or the new state: makes the one in memory durable.
+   * Nothing otherwise. @throws DrError as the failed write
+   */
+  confirm(): void;
   /** The link adopted new history of its source (same or higher epoch). */
   adoptLineage(epoch: number, lineage: LineageEntry[]): void;
 }

@@ -29,13 +29,15 @@ async function sendMany(count: number): Promise<void> {
   }
 }
 
-const failover = (opId = 'failover') =>
-  pair.ask<PromoteResult>('west', DR_CODE.PROMOTE, {
+async function failover(opId = 'failover'): Promise<PromoteResult> {
+  await pair.ask('west', DR_CODE.LINK_HALT, { opId });
+  return pair.ask<PromoteResult>('west', DR_CODE.PROMOTE, {
     opId,
     fromEpoch: pair.status('west').epoch,
     token: null,
     forced: true,
   });
+}
 
 describe('boot with nobody reachable', () => {
   it('refuses on every write path until the operator activates', async () => {

@@ -32,6 +32,7 @@ async function prepare(op = OP): Promise<SealedTailToken> {
   await pair.ask('east', DR_CODE.FENCE, { ...op, deadlineMs: 10_000 });
   const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, op);
   await pair.west.link?.copyTo(token.logEnd);
+  await pair.ask('west', DR_CODE.LINK_HALT, op);
   await pair.ask('west', DR_CODE.FINAL_SYNC, op);
   return token;
 }
@@ -312,6 +313,7 @@ describe('proof', () => {
     await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
     const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, OP);
     await pair.west.link?.copyTo(token.logEnd - 1);
+    await pair.ask('west', DR_CODE.LINK_HALT, OP);
     await pair.ask('west', DR_CODE.FINAL_SYNC, OP);
     await expect(promote(token)).rejects.toMatchObject({ code: 'VERIFY_FAILED' });
     await pair.west.link?.copyTo(token.logEnd);
@@ -335,6 +337,7 @@ describe('proof', () => {
     expect(late.code).toBe(16);
     const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, OP);
     await pair.west.link?.copyTo(token.logEnd);
+    await pair.ask('west', DR_CODE.LINK_HALT, OP);
     return token;
   }
 });

@@ -1,6 +1,6 @@
 // The smallest link that follows every rule: signed attach, classic HA stream, exact append, metadata by
 // codes 21, 201, 43 and 45. Step by step under a test's control, with a place to tamper with bytes.
-import type { Epoch } from '../../core-broker/base/index.ts';
+import { DrError, type Epoch } from '../../core-broker/base/index.ts';
 import type { Broker, LinkControl } from '../../core-broker/broker/index.ts';
 import type { DrClient, PeerClient } from '../../core-broker/client/index.ts';
 import {
@@ -10,6 +10,7 @@ import {
   type FinalSyncResult,
   type LinkReport,
   type LinkStatusResult,
+  type OpRequest,
   type ReverseRequest,
   type TailReport,
 } from '../../core-broker/protocol/index.ts';
@@ -18,11 +19,13 @@ import { RawHaPeer } from './raw-ha-peer.ts';
 export class MiniLink implements LinkControl {
   readonly linkId = `link-${Math.random()}`;
   readonly reversals: ReverseRequest[] = [];
+  readonly noted: ReverseRequest[] = [];
   exports: string[] = [];
   stops = 0;
   /** Changes bytes on their way, e.g. one that no record CRC covers. */
   tamper: ((offset: number, bytes: Buffer) => void) | undefined;
   source: string;
+  haltedBy: string | undefined;
   readonly #broker: Broker;
   readonly #dr: DrClient;
   readonly #peer: PeerClient;
@@ -94,13 +97,13 @@ export class MiniLink implements LinkControl {
 
   report(): LinkReport {
     return {
-      state: 'following',
+      state: this.haltedBy === undefined ? 'following' : 'halted',
       source: this.source,
       lagMessages: 0,
       lagBytes: 0,
       lagMs: 0,
       sampledAtMs: 0,
-      haltedBy: undefined,
+      haltedBy: this.haltedBy,
       lastError: undefined,
     };
   }
@@ -110,12 +113,24 @@ export class MiniLink implements LinkControl {
     return { validatedEnd, sampledAtMs: 0, sourceEpoch: 0, sourceEnd: 0, queues: [] };
   }
 
-  async halt(): Promise<void> {
-    // Copies only when told: always halted.
+  /** Copies only when told, halted or not. */
+  async halt({ opId }: OpRequest): Promise<void> {
+    if (this.haltedBy !== undefined && this.haltedBy !== opId) {
+      throw new DrError('REFUSED', `halted by ${this.haltedBy}`);
+    }
+    this.haltedBy = opId;
   }
 
   async resume(): Promise<void> {
-    // Copies only when told.
+    this.haltedBy = undefined;
+  }
+
+  async ready(): Promise<void> {
+    // Remembers nothing.
+  }
+
+  noteSource(request: ReverseRequest): void {
+    this.noted.push(request);
   }
 
   async reverse(request: ReverseRequest): Promise<void> {

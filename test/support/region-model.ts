@@ -172,12 +172,7 @@ export class ModelBroker {
       case DR_CODE.FENCE:
         return this.#fence(body);
       case DR_CODE.UNFENCE:
-        if (this.writeState === 'sealed') throw wrongState('sealed');
-        if (this.writeState === 'fenced' && this.opId !== body.opId) throw wrongState('by another');
-        this.retired.add(body.opId);
-        if (this.opId === body.opId && this.role === 'active') this.fencedUntilMs = 0;
-        this.settleParked();
-        return this.status();
+        return this.#unfence(body);
       case DR_CODE.SEAL:
         return this.#seal(body);
       case DR_CODE.UNSEAL:
@@ -190,8 +185,9 @@ export class ModelBroker {
         return this.status();
       case DR_CODE.LINK_RESUME:
         if (this.role === 'active') throw wrongState('promoted');
+        if (this.haltedBy && this.haltedBy !== body.opId) throw wrongState('halted by another');
         this.retired.add(body.opId);
-        if (this.haltedBy === body.opId) this.haltedBy = undefined;
+        this.haltedBy = undefined;
         return this.status();
       case DR_CODE.FINAL_SYNC:
         if (this.haltedBy !== body.opId) throw wrongState('not halted');
@@ -249,10 +245,18 @@ export class ModelBroker {
     return this.token();
   }
 
+  #unfence(body: ModelBody): DrStatus {
+    if (this.sealedBy === body.opId) throw wrongState('sealed');
+    this.retired.add(body.opId);
+    if (this.opId === body.opId && this.role === 'active') this.fencedUntilMs = 0;
+    this.settleParked();
+    return this.status();
+  }
+
   #unseal(body: ModelBody): DrStatus {
-    if (this.writeState === 'open' && this.retired.has(body.opId)) return this.status();
-    if (this.writeState !== 'sealed') throw wrongState('not sealed');
+    if (!this.sealedBy) return this.#unfence(body);
     if (this.sealedBy !== body.opId) throw wrongState('sealed by another');
+    if (this.writeState !== 'sealed') throw wrongState('a higher epoch exists');
     this.retired.add(body.opId);
     this.sealedBy = undefined;
     this.fencedUntilMs = 0;

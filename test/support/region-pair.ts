@@ -31,6 +31,7 @@ export interface Region {
 export interface PairOptions {
   leaseMs?: number;
   standbyGroups?: string[];
+  globalNameservers?: string[];
 }
 
 export class RegionPair {
@@ -85,7 +86,7 @@ export class RegionPair {
           east: { nameservers: [], brokers: { 'broker-a': this.east.address } },
           west: { nameservers: [], brokers: { 'broker-a': this.west.address } },
         },
-        globalNameservers: [],
+        globalNameservers: this.#options.globalNameservers ?? [],
         standbyGroups: this.#options.standbyGroups ?? [],
         leaseMs: this.#options.leaseMs ?? 0,
         haAllow: [],

@@ -23,8 +23,10 @@ import { DrAdmission } from './roles/dr-admission.ts';
 import { RoleEffects } from './roles/effects.ts';
 import { FenceDesk } from './roles/fence-desk.ts';
 import { Knowledge } from './roles/knowledge.ts';
+import { LinkDesk } from './roles/link-desk.ts';
 import { PeerWatch } from './roles/peer-watch.ts';
 import { RoleChange } from './roles/promotion.ts';
+import { RetiredOps } from './roles/retired-ops.ts';
 import { StoreSink, TableSink } from './sink/index.ts';
 import { LinkSource } from './source/index.ts';
 import { TokenMaker } from './token.ts';
@@ -55,6 +57,7 @@ export class DrBroker implements DrAttachment {
   readonly #effects: RoleEffects;
   readonly #fence: FenceDesk;
   readonly #roles: RoleChange;
+  readonly #links: LinkDesk;
   readonly #relay: Relay;
   readonly #watch: PeerWatch;
   readonly #tokens: TokenMaker;
@@ -89,10 +92,13 @@ export class DrBroker implements DrAttachment {
       leaseHolds: options.leaseMs > 0 ? () => this.#watch.leaseHolds() : undefined,
       nowMs: () => clock.monotonicMs(),
     });
+    const retired = new RetiredOps(config.storePathRootDir);
+    this.#links = new LinkDesk({ guard, retired, link: () => this.#requireLink() });
     this.#fence = new FenceDesk({
       parts,
       parking: this.#parking,
       admission: this.#admission,
+      retired,
       refresh,
       askPeers: () => this.#watch.ask(),
     });
@@ -127,9 +133,10 @@ export class DrBroker implements DrAttachment {
       tokens: this.#tokens,
       known: this.#known,
       link: () => this.#link,
+      links: this.#links,
       refresh,
       register: () => this.#effects.register(),
-      endRelayForNew: () => this.#relay.endForNew(),
+      stopRelay: () => this.#relay.stop(),
       confirmActive: (source, epoch) => this.#confirmActive(source, epoch),
     });
     tables.setStandbyGroups(options.standbyGroups);
@@ -259,6 +266,7 @@ export class DrBroker implements DrAttachment {
     registerRequests(desk, {
       fence: this.#fence,
       roles: this.#roles,
+      links: this.#links,
       relay: this.#relay,
       tokens: this.#tokens,
       source: this.#source,
@@ -291,7 +299,8 @@ export class DrBroker implements DrAttachment {
 
   #startRelay(request: RelayRequest): void {
     const { state } = this.#parts.store.guard;
-    if (request.epoch < state.epoch) {
+    // Only a region above ours can be relayed to; as a standby we are at its epoch already.
+    if (request.epoch < state.epoch + (state.role === 'active' ? 1 : 0)) {
       throw new DrError('FENCED', `relay to epoch ${request.epoch}, but it is ${state.epoch}`);
     }
     this.#relay.start(request);

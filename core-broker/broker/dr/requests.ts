@@ -18,6 +18,7 @@ import type { ControlDesk } from './control-desk.ts';
 import type { Relay } from './relay/index.ts';
 import type { RoleEffects } from './roles/effects.ts';
 import type { FenceDesk } from './roles/fence-desk.ts';
+import type { LinkDesk } from './roles/link-desk.ts';
 import type { RoleChange } from './roles/promotion.ts';
 import type { LinkSource } from './source/index.ts';
 import type { TokenMaker } from './token.ts';
@@ -25,6 +26,7 @@ import type { TokenMaker } from './token.ts';
 export interface RequestParts {
   fence: FenceDesk;
   roles: RoleChange;
+  links: LinkDesk;
   relay: Relay;
   tokens: TokenMaker;
   source: LinkSource;
@@ -102,11 +104,11 @@ function registerRoles(desk: ControlDesk, parts: RequestParts): void {
 
 function registerLink(desk: ControlDesk, parts: RequestParts): void {
   desk.onChange<OpRequest>(DR_CODE.LINK_HALT, {}, async (body) => {
-    await parts.link().halt(body);
+    await parts.links.halt(body);
     return parts.status();
   });
   desk.onChange<OpRequest>(DR_CODE.LINK_RESUME, {}, async (body) => {
-    await parts.link().resume(body);
+    await parts.links.resume(body);
     return parts.status();
   });
   desk.onChange<OpRequest>(DR_CODE.FINAL_SYNC, {}, async (body) => {

@@ -194,6 +194,10 @@ export class FileEpochGuard implements EpochGuard {
     if (!isSame || this.#isInDoubt) this.#store({ ...this.#state, epoch, lineage });
   }
 
+  confirm(): void {
+    if (this.#isInDoubt) this.#store(this.#state);
+  }
+
   #noteAbnormalBoot(logEnd: number): void {
     const { epoch, lineage } = this.#state;
     const entry = { epoch, boot: randomUUID(), startOffset: logEnd };
@@ -275,6 +279,9 @@ export class PlainGuard implements EpochGuard {
   demote = noEpochs;
   depose = noEpochs;
   adoptLineage = noEpochs;
+  confirm(): void {
+    // No file, never in doubt.
+  }
   open(): void {
     // Always open: the boot check has nothing to decide here.
   }

@@ -8,6 +8,7 @@ import { Parking } from '../../../core-broker/broker/dr/parking.ts';
 import { DrAdmission } from '../../../core-broker/broker/dr/roles/dr-admission.ts';
 import { FenceDesk } from '../../../core-broker/broker/dr/roles/fence-desk.ts';
 import { Knowledge } from '../../../core-broker/broker/dr/roles/knowledge.ts';
+import { RetiredOps } from '../../../core-broker/broker/dr/roles/retired-ops.ts';
 import type { BrokerParts } from '../../../core-broker/broker/parts.ts';
 import {
   decodeCommand,
@@ -98,6 +99,7 @@ export function fakeBroker(role: RegionRole = 'active', waitMs = 60_000): FakeBr
     parts,
     parking,
     admission,
+    retired: new RetiredOps(root),
     refresh: () => {
       admission.refresh();
       if (guard.writeState === 'open') desk.release();

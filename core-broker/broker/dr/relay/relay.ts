@@ -81,17 +81,9 @@ export class Relay {
     this.#begin(target);
   }
 
-  /** Ends the relay; clients that still use it are cut off and reconnect by their route. */
+  /** Ends the relay; clients that still use it are cut off and connect anew. */
   stop(): void {
-    this.endForNew();
-    for (const joined of this.#splices) joined.close();
-  }
-
-  /** This side writes again: new connections stay here, old ones go on until they close. */
-  endForNew(): void {
-    if (this.#target === undefined) return;
-    this.#target = undefined;
-    this.#with.setIntercept(undefined);
+    this.close();
     this.#file.remove();
   }
 
@@ -157,15 +149,13 @@ export class Relay {
   async #handOver(connection: ServerConnection): Promise<void> {
     const { parts, parking } = this.#with;
     const session = parts.frames.sessionOf(connection);
-    const upstream = await this.#connect(connection);
-    if (upstream === undefined) {
-      session.relay = undefined;
-      return;
-    }
+    const { upstream, target } = await this.#connect(connection);
     while (connection.isOpen && session.withheldReplies > 0) await pause(SETTLE_MS);
-    if (!connection.isOpen || this.#target === undefined) {
+    // The relay may have ended, or begun anew to another region, while we connected or waited.
+    if (upstream === undefined || !connection.isOpen || this.#target !== target) {
       session.relay = undefined;
-      upstream.destroy();
+      upstream?.destroy();
+      if (connection.isOpen && this.#target !== undefined) this.#adopt(connection);
       return;
     }
     // One tick from here on: nothing can be received or answered in between.
@@ -179,16 +169,18 @@ export class Relay {
   }
 
   /** Tries again until it works, the client leaves or the relay ends. */
-  async #connect(connection: ServerConnection): Promise<net.Socket | undefined> {
+  async #connect(
+    connection: ServerConnection,
+  ): Promise<{ upstream?: net.Socket; target: RelayTarget | undefined }> {
     for (let attempt = 1; connection.isOpen && this.#target !== undefined; attempt++) {
-      const { target } = this.#target;
-      const address = splitAddress(target);
+      const target = this.#target;
+      const address = splitAddress(target.target);
       const upstream = address === undefined ? undefined : await connectTo(address);
-      if (upstream !== undefined) return upstream;
-      if (attempt === 1) log.warn('relay.unreachable', 'no connection upstream', { target });
+      if (upstream !== undefined) return { upstream, target };
+      if (attempt === 1) log.warn('relay.unreachable', 'no connection upstream', { ...target });
       await pause(CONNECT_AGAIN_MS);
     }
-    return undefined;
+    return { target: this.#target };
   }
 }
 

@@ -11,13 +11,12 @@ import type { ServerConnection } from '../../../remoting/index.ts';
 import type { BrokerParts } from '../../parts.ts';
 import type { Parking } from '../parking.ts';
 import type { DrAdmission } from './dr-admission.ts';
+import type { RetiredOps } from './retired-ops.ts';
 
 const log = createLog('dr');
 /** Parked bytes appended before the log is given time to write them. */
 const RELEASE_SLICE_BYTES = 8 * 1024 * 1024;
 const SWEEP_MS = 50;
-/** Operations that ended here; a late request of one of them must not fence again. */
-const ENDED_OPS_MAX = 256;
 /** The fence of a lease that ran out: it refuses, since nobody promised to lift it soon. */
 const LEASE_OP = 'lease-ran-out';
 
@@ -25,6 +24,8 @@ export interface FenceParts {
   parts: BrokerParts;
   parking: Parking;
   admission: DrAdmission;
+  /** Operations that were given up; a late request of one of them must not fence again. */
+  retired: RetiredOps;
   refresh(why: string): void;
   /** Asks the peers now, so that an abort after a promotion is refused. */
   askPeers(): Promise<void>;
@@ -32,7 +33,6 @@ export interface FenceParts {
 
 export class FenceDesk {
   readonly #with: FenceParts;
-  readonly #endedOps = new Set<string>();
   #fencedBy: string | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
@@ -67,7 +67,7 @@ export class FenceDesk {
     const { opId, deadlineMs } = request;
     const { guard } = this.#with.parts.store;
     if (!(deadlineMs > 0)) throw new DrError('USAGE', 'deadlineMs must be a positive number');
-    this.#refuseEnded(opId);
+    this.#with.retired.refuse(opId);
     const isSealedByMe = guard.writeState === 'sealed' && guard.state.sealedBy === opId;
     if (this.fencedBy === opId || isSealedByMe) return;
     if (guard.writeState !== 'open') throw this.#wrongState('fence');
@@ -77,22 +77,19 @@ export class FenceDesk {
     this.#with.refresh(`fenced by ${opId}`);
   }
 
-  /** Lifts a fence that was not sealed; harmless when it has expired. */
+  /** Lifts a fence that was not sealed and gives the operation up; harmless when nothing is set. */
   unfence(opId: string): void {
     const { guard } = this.#with.parts.store;
-    if (guard.writeState === 'sealed') throw this.#wrongState('unfence');
-    if (guard.writeState === 'fenced') {
-      if (this.fencedBy !== opId) throw this.#wrongState('unfence');
-      this.#lift(opId, 'unfenced');
-    }
-    this.#end(opId);
+    if (guard.state.sealedBy === opId) throw this.#wrongState('unfence');
+    if (this.fencedBy === opId) this.#lift(opId, 'unfenced');
+    this.#with.retired.retire(opId);
   }
 
   /** Durable on return; everything appended before is on disk, dispatched and counted. */
   async seal(opId: string): Promise<void> {
     const { store, schedule, tables } = this.#with.parts;
     const { guard } = store;
-    this.#refuseEnded(opId);
+    this.#with.retired.refuse(opId);
     const isRepeated = guard.writeState === 'sealed' && guard.state.sealedBy === opId;
     if (!isRepeated) {
       if (this.fencedBy !== opId) throw this.#wrongState('seal');
@@ -109,16 +106,20 @@ export class FenceDesk {
     tables.save();
   }
 
-  /** Abort: opens again unless somebody was promoted meanwhile. */
+  /** Abort: gives the operation up; opens again unless somebody was promoted meanwhile. */
   async unseal(opId: string): Promise<void> {
     const { guard } = this.#with.parts.store;
-    if (guard.writeState === 'open' && this.#endedOps.has(opId)) return;
-    if (guard.writeState !== 'sealed') throw this.#wrongState('unseal');
+    // Why: after a failed write of drEpoch the disk may say "sealed" while memory does not.
+    guard.confirm();
+    const { sealedBy } = guard.state;
+    if (sealedBy === undefined) return this.unfence(opId);
+    if (sealedBy !== opId) throw this.#wrongState('unseal');
     await this.#with.askPeers();
     // The answer may have deposed this side; asking state again is the check.
-    if ((guard.writeState as string) !== 'sealed') throw this.#wrongState('unseal');
+    if (guard.writeState !== 'sealed') throw this.#wrongState('unseal');
+    // Order: given up on disk first; a kill in between leaves a seal that UNSEAL still lifts.
+    this.#with.retired.retire(opId);
     guard.unseal(opId);
-    this.#end(opId);
     this.#with.refresh(`unsealed by ${opId}`);
     // After a restart under the seal the boot check is still owed.
     if ((guard.writeState as string) === 'closed') await this.#with.askPeers();
@@ -218,18 +219,6 @@ export class FenceDesk {
     if (!connection.isOpen) return;
     const command = decodeCommand(frame, 0, frame.length);
     if (!isOneway(command)) connection.respond(command.opaque, this.#with.admission.refusal());
-  }
-
-  #end(opId: string): void {
-    this.#endedOps.add(opId);
-    if (this.#endedOps.size <= ENDED_OPS_MAX) return;
-    const [oldest] = this.#endedOps;
-    if (oldest !== undefined) this.#endedOps.delete(oldest);
-  }
-
-  #refuseEnded(opId: string): void {
-    if (!this.#endedOps.has(opId)) return;
-    throw new DrError('REFUSED', `operation ${opId} was aborted here; start a new one`);
   }
 
   #wrongState(verb: string): DrError {

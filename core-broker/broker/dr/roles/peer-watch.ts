@@ -123,12 +123,25 @@ export class PeerWatch {
     }
     const mayOpen = answers.length > 0 && this.#conflict === undefined && !known.isOutdated;
     if (guard.writeState !== 'closed' || !mayOpen) return;
-    guard.open(guard.state.epoch);
+    if (!this.#open()) return;
     log.info('epoch.opened', 'peers answered and none has a higher epoch', {
       epoch: guard.state.epoch,
       answers: answers.length,
     });
     onChange('opened');
+  }
+
+  /** False when the disk does not take the epoch file: still closed, tried again in the next round. */
+  #open(): boolean {
+    const { guard } = this.#options;
+    try {
+      guard.open(guard.state.epoch);
+      return true;
+    } catch (reason) {
+      this.#conflict = `the epoch file cannot be written: ${DrError.from(reason).message}`;
+      log.error('epoch.not-written', this.#conflict, { epoch: guard.state.epoch });
+      return false;
+    }
   }
 
   async #askBroker(address: string, waitMs: number): Promise<Answer | undefined> {

@@ -5,7 +5,7 @@
 // Before the point of no return every failure reopens the sink and leaves a standby; behind it nothing
 // is undone. The standby broker itself is the authority: a compare-and-set on its own epoch file.
 // Source: switchover "Planned", "Failover", "Abort".
-import { createLog, DrError, sleep } from '../../../base/index.ts';
+import { createLog, DrError } from '../../../base/index.ts';
 import type {
   PromoteRequest,
   PromoteResult,
@@ -17,11 +17,9 @@ import type { BrokerParts } from '../../parts.ts';
 import type { StoreSink, TableSink } from '../sink/index.ts';
 import { type TokenMaker, tokenDifference } from '../token.ts';
 import type { Knowledge } from './knowledge.ts';
+import type { LinkDesk } from './link-desk.ts';
 
 const log = createLog('dr');
-
-/** A link that hangs must not hold up a failover. */
-const HALT_WAIT_MS = 500;
 
 export interface PromotionParts {
   parts: BrokerParts;
@@ -30,10 +28,11 @@ export interface PromotionParts {
   tokens: TokenMaker;
   known: Knowledge;
   link(): LinkControl | undefined;
+  links: LinkDesk;
   refresh(why: string): void;
   register(): Promise<void>;
-  /** Our own clients stay here from now on. */
-  endRelayForNew(): void;
+  /** Clients that were spliced to the old active side come back here. */
+  stopRelay(): void;
   /** Status of `source`, for a reversal that would close a writing side. */
   confirmActive(source: string, epoch: number): Promise<boolean>;
 }
@@ -53,6 +52,7 @@ export class RoleChange {
     const { guard } = this.#with.parts.store;
     if (!this.#isPromotedBy(request)) {
       this.#checkPromote(request);
+      await this.#with.links.requireHalt(request.opId);
       await this.#promoteChecked(request);
     }
     const own = guard.state.lineage.find((entry) => entry.epoch === guard.state.epoch);
@@ -83,6 +83,8 @@ export class RoleChange {
       // Why our own lineage: the divergent tail, if any, is found by the link when it attaches with the
       // history of these bytes. Adopting the new one here would hide it.
       const lineage = [...guard.state.lineage];
+      // Order: whom to follow is on disk before the role is; a standby never wakes up with an old source.
+      link.noteSource(request);
       guard.demote({ opId: request.opId, epoch: request.epoch, lineage });
     }
     known.learn({ region: request.sourceRegion, epoch: request.epoch });
@@ -94,8 +96,10 @@ export class RoleChange {
   }
 
   #isPromotedBy({ opId, fromEpoch }: PromoteRequest): boolean {
-    const { role, epoch, opId: lastOp } = this.#with.parts.store.guard.state;
-    return role === 'active' && lastOp === opId && epoch === fromEpoch + 1;
+    const { role, epoch, opId: lastOp, deposedBy } = this.#with.parts.store.guard.state;
+    const isPromoted = role === 'active' && lastOp === opId && epoch === fromEpoch + 1;
+    if (!isPromoted || deposedBy === undefined) return isPromoted;
+    throw new DrError('FENCED', `promoted at epoch ${epoch}, deposed by epoch ${deposedBy.epoch}`);
   }
 
   #checkPromote(request: PromoteRequest): void {
@@ -123,7 +127,6 @@ export class RoleChange {
   async #promoteChecked(request: PromoteRequest): Promise<void> {
     const { parts, sink, tableSink } = this.#with;
     const { store } = parts;
-    if (request.forced) await this.#haltLink(request.opId);
     // Order: both gates in one tick; from here on nothing of the old epoch can be added.
     sink.closeGate(`promotion ${request.opId} is under way`);
     tableSink.closeGate(`promotion ${request.opId} is under way`);
@@ -133,13 +136,14 @@ export class RoleChange {
       await store.dispatched();
       if (request.token !== null) await this.#verify(request.token);
       parts.tables.save();
+      // Time has passed: what was heard meanwhile counts, in the tick of the act.
+      this.#checkPromote(request);
       const startOffset = store.storeBounds().maxOffset;
       store.guard.promote({ opId: request.opId, fromEpoch: request.fromEpoch, startOffset });
     } catch (reason) {
       if (store.guard.state.role === 'standby') {
         sink.reopenGate();
         tableSink.reopenGate();
-        if (request.forced) await this.#resumeLink(request.opId);
       }
       throw reason;
     }
@@ -149,7 +153,7 @@ export class RoleChange {
 
   /** Behind the point of no return: nothing here may fail the promotion. */
   async #afterPromotion(request: PromoteRequest): Promise<void> {
-    const { parts, known, refresh, register, endRelayForNew } = this.#with;
+    const { parts, known, refresh, register, stopRelay } = this.#with;
     const { region, epoch } = parts.store.guard.state;
     log.info('epoch.promoted', 'this region writes from now on', {
       epoch,
@@ -158,21 +162,15 @@ export class RoleChange {
       startOffset: parts.store.storeBounds().maxOffset,
     });
     known.learn({ region, epoch });
-    endRelayForNew();
+    try {
+      stopRelay();
+    } catch (reason) {
+      noteProblem(reason);
+    }
     refresh(`promoted by ${request.opId}`);
     // Not awaited: the sink is closed for good, so the end of the link changes nothing for writers.
-    void this.#with.link()?.stop().catch(noteLinkProblem);
+    void this.#with.link()?.stop().catch(noteProblem);
     await register();
-  }
-
-  /** Politeness: a link that is told first does not take the closed gate for a fault. */
-  async #haltLink(opId: string): Promise<void> {
-    const halted = this.#with.link()?.halt({ opId }).catch(noteLinkProblem);
-    await Promise.race([halted, sleep(HALT_WAIT_MS)]);
-  }
-
-  async #resumeLink(opId: string): Promise<void> {
-    await this.#with.link()?.resume({ opId }).catch(noteLinkProblem);
   }
 
   /** A copy may end inside a record: never when everything was drained, perhaps after a failover. */
@@ -208,7 +206,7 @@ export class RoleChange {
   }
 }
 
-/** The gates of the sink protect the epoch; what the link says about it is for the log. */
-function noteLinkProblem(reason: unknown): void {
-  log.warn('link.not-told', DrError.from(reason).message, {});
+/** Behind the point of no return a link or a file that cannot be ended is for the log only. */
+function noteProblem(reason: unknown): void {
+  log.warn('promotion.unfinished', DrError.from(reason).message, {});
 }
