@@ -90,7 +90,9 @@ class LogLink implements Link {
       throw new DrError('FENCED', `the link was at epoch ${file.epoch}, the store is at ${epoch}`);
     }
     const sample = this.#files.readSample();
-    if (sample !== undefined && sample.source === this.#options.source) this.#lag.restore(sample);
+    // A sample of an older epoch tells of a log that another region has continued since.
+    const isOurs = sample?.source === this.#options.source && sample.epoch === epoch;
+    if (sample !== undefined && isOurs) this.#lag.restore(sample);
     showLink(() => this.status());
     // A halt of an older epoch belongs to a switch that is over.
     if (file !== undefined && file.haltedBy !== null && file.epoch === epoch) {

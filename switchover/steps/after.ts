@@ -58,8 +58,11 @@ export async function reverse(run: Run): Promise<StepOutcome> {
   if (!run.operation.reverseLink) return done({ isSkipped: true });
   const epoch = run.operation.fromEpoch + 1;
   const problems = await everyone(run, run.pairs, async ({ brokerName, source }) => {
-    if (source?.role === 'standby' && source.epoch === epoch) return;
-    const body = { source: run.targetAddress(brokerName), sourceRegion: run.to, epoch };
+    const target = run.targetAddress(brokerName);
+    const isReversed = source?.role === 'standby' && source.epoch === epoch;
+    // A side that was killed half-way may be a standby and follow nobody, or somebody else.
+    if (isReversed && source.link?.source === target) return;
+    const body = { source: target, sourceRegion: run.to, epoch };
     const address = run.sourceAddress(brokerName);
     run.patchSource(
       brokerName,

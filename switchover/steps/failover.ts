@@ -23,7 +23,7 @@ export async function cutOff(run: Run): Promise<StepOutcome> {
     run.pairs.map(async ({ brokerName, source }) => {
       try {
         if (!source) throw new DrError('UNREACHABLE', 'no answer to a status call');
-        tokens[brokerName] = await sealOld(run, brokerName, failoverFenceMs);
+        tokens[brokerName] = await sealOld(run, brokerName, endMs);
       } catch (reason) {
         silent[brokerName] = DrError.from(reason).message;
       }
@@ -34,13 +34,15 @@ export async function cutOff(run: Run): Promise<StepOutcome> {
 }
 
 /** A side that another operation sealed stays sealed: that operation's id fetches its proof. */
-async function sealOld(run: Run, brokerName: string, timeoutMs: number): Promise<SealedTailToken> {
+async function sealOld(run: Run, brokerName: string, endMs: number): Promise<SealedTailToken> {
   const address = run.sourceAddress(brokerName);
   const source = run.pairs.find((pair) => pair.brokerName === brokerName)?.source;
   const sealedBy = source?.writeState === 'sealed' ? source.opId : undefined;
   const opId = sealedBy ?? run.opId;
-  if (!sealedBy) await fenceOne(run, brokerName, LIMITS.parkedMs);
-  const token = await run.control<SealedTailToken>(address, DR_CODE.SEAL, { opId }, timeoutMs);
+  // Both calls share the time: a side that stops answering between them costs no more than one.
+  const leftMs = () => Math.max(1, endMs - run.tools.nowMs());
+  if (!sealedBy) await fenceOne(run, brokerName, LIMITS.parkedMs, leftMs());
+  const token = await run.control<SealedTailToken>(address, DR_CODE.SEAL, { opId }, leftMs());
   run.patchSource(brokerName, { writeState: 'sealed', opId });
   return token;
 }

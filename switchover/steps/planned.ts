@@ -37,9 +37,15 @@ export async function fence(run: Run): Promise<StepOutcome> {
 }
 
 /** A seal needs a fence of the same operation that still stands. */
-export async function fenceOne(run: Run, brokerName: string, deadlineMs: number): Promise<void> {
+export async function fenceOne(
+  run: Run,
+  brokerName: string,
+  deadlineMs: number,
+  timeoutMs?: number,
+): Promise<void> {
   const address = run.sourceAddress(brokerName);
-  const status = await run.control<DrStatus>(address, DR_CODE.FENCE, { deadlineMs });
+  const body = { deadlineMs };
+  const status = await run.control<DrStatus>(address, DR_CODE.FENCE, body, timeoutMs);
   run.patchSource(brokerName, status);
   if (isClosedBy(status, run.opId)) return;
   throw new DrError('REFUSED', `${brokerName} did not fence: it is ${status.writeState}`);
