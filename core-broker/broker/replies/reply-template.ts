@@ -2,7 +2,13 @@
 // opaque differ between two answers. Numbers and hex are written digit by digit; no string is made.
 //   frame length 4 | header length 4 | JSON: all that is fixed, message id | queue ... opaque
 // Invariant: the bytes are one strict JSON header with string ext values, the form every client reads.
-import { encodeResponse, ResponseCode, writeHex, writeHex64 } from '../../protocol/index.ts';
+import {
+  encodeResponse,
+  RangeCopier,
+  ResponseCode,
+  writeHex,
+  writeHex64,
+} from '../../protocol/index.ts';
 
 const DIGITS_MAX = 17;
 const OFFSET_DIGITS = 16;
@@ -34,6 +40,7 @@ export class ReplyTemplate {
   /** What stands before queue id, queue offset, transaction id, opaque, and behind all. */
   readonly #parts: Buffer[];
   readonly #bytesMax: number;
+  readonly #copier = new RangeCopier(Buffer.alloc(0));
 
   constructor(options: ReplyTemplateOptions) {
     const [head, ...parts] = splitSample(options);
@@ -51,7 +58,7 @@ export class ReplyTemplate {
   /** Encodes one reply at `at`. @returns the position behind it */
   encode(out: Buffer, at: number, fields: ReplyFields): number {
     const parts = this.#parts;
-    let p = at + this.#head.copy(out, at);
+    let p = this.#copier.into(out).copy(at, this.#head, 0, this.#head.length);
     writeHex64(out, p - OFFSET_DIGITS, fields.physicalOffset);
     p = put(out, p, parts[0] as Buffer);
     p = putNumber(out, p, fields.queueId);

@@ -7,6 +7,7 @@ import {
   formatMessageProperties,
   type KnownProperties,
   Property,
+  RangeCopier,
   UniqKeyMaker,
 } from '../../protocol/index.ts';
 
@@ -30,6 +31,8 @@ export class StoredProperties {
   /** Advertised address in record form. */
   readonly storeHost: Buffer;
   readonly #suffix: Buffer;
+  readonly #texts: RangeCopier = new RangeCopier(this.bytes);
+  readonly #suffixes: RangeCopier = new RangeCopier(this.bytes);
   readonly #own: readonly (readonly [string, string])[];
   readonly #ids: UniqKeyMaker;
 
@@ -61,15 +64,13 @@ export class StoredProperties {
   build(source: Buffer, start: number, length: number, found: KnownProperties): boolean {
     if (length + this.#suffix.length + KEY_BYTES_MAX > LIMITS.propertiesBytesMax) return false;
     const { bytes } = this;
-    source.copy(bytes, 0, start, start + length);
-    let at = length;
+    let at = this.#texts.copy(0, source, start, length);
     if (!found.isTerminated) bytes[at++] = 2;
     if (found.uniqKey.start >= 0) {
       this.uniqueStart = found.uniqKey.start - start;
       this.uniqueLength = found.uniqKey.end - found.uniqKey.start;
     } else at = this.#addUnique(at);
-    at += this.#suffix.copy(bytes, at);
-    this.length = at;
+    this.length = this.#suffixes.copy(at, this.#suffix, 0, this.#suffix.length);
     return true;
   }
 

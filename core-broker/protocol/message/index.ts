@@ -7,3 +7,4 @@ export * from './java-hash.ts';
 export * from './message-id.ts';
 export * from './properties.ts';
 export * from './record.ts';
+export * from './words.ts';

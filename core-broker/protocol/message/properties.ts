@@ -2,6 +2,7 @@
 // Entries without \u0001 are ignored. The text of a producer is stored as it came; only what a broker
 // must change is rebuilt. `scanProperties` finds the keys a broker cares about in one pass over bytes.
 // Source: MessageDecoder.string2messageProperties, MessageConst.
+import { separatorAt, WordViews } from './words.ts';
 
 const NAME_END = 1;
 const VALUE_END = 2;
@@ -97,6 +98,9 @@ export class KnownProperties {
   readonly retryTopic: ByteRange = absent();
   /** Any TIMER_* property that asks for a timer message. */
   readonly timer: ByteRange = absent();
+  /** Indexes of the ranges that are set: only these are cleared. */
+  readonly touched: Int8Array = new Int8Array(KNOWN.length);
+  touchedCount = 0;
   /** False when the text does not end with \u0002: append one before adding a property. */
   isTerminated = true;
   /** The ranges above in the order of KNOWN: indexed access stays fast where access by name is not. */
@@ -107,7 +111,10 @@ function absent(): ByteRange {
   return { start: -1, end: -1 };
 }
 
-type KnownField = Exclude<keyof KnownProperties, 'isTerminated' | 'all'>;
+type KnownField = Exclude<
+  keyof KnownProperties,
+  'isTerminated' | 'all' | 'touched' | 'touchedCount'
+>;
 const KNOWN: readonly (readonly [name: string, field: KnownField])[] = [
   [Property.KEYS, 'keys'],
   [Property.TAGS, 'tags'],
@@ -141,6 +148,8 @@ function bucketOf(length: number, first: number): number {
   return ((length & 31) << 5) | (first & 31);
 }
 
+const words = new WordViews();
+
 /**
  * Finds the known properties of bytes [start, start + length) in one pass.
  * A later value of a key wins, as in Java.
@@ -154,33 +163,36 @@ export function scanProperties(
   resetKnown(found);
   const end = start + length;
   found.isTerminated = length === 0 || bytes[end - 1] === VALUE_END;
+  const view = words.of(bytes);
   let at = start;
-  while (at < end) {
-    let nameEnd = -1;
-    let valueEnd = at;
-    for (; valueEnd < end; valueEnd++) {
-      const c = bytes[valueEnd]!;
-      if (c === VALUE_END) break;
-      if (c === NAME_END && nameEnd < 0) nameEnd = valueEnd;
+  let nameEnd = -1;
+  for (let p = start; at < end; p++) {
+    p = separatorAt(bytes, view, p, end);
+    if (p < end && bytes[p] !== VALUE_END) {
+      if (nameEnd < 0 && bytes[p] === NAME_END) nameEnd = p;
+      continue;
     }
-    if (nameEnd > at) note(bytes, { at, nameEnd, valueEnd }, found);
-    at = valueEnd + 1;
+    if (nameEnd > at) note(bytes, at, nameEnd, { valueEnd: p, found });
+    at = p + 1;
+    nameEnd = -1;
   }
 }
 
 function note(
   bytes: Buffer,
-  entry: { at: number; nameEnd: number; valueEnd: number },
-  found: KnownProperties,
+  at: number,
+  nameEnd: number,
+  { valueEnd, found }: { valueEnd: number; found: KnownProperties },
 ): void {
-  const length = entry.nameEnd - entry.at;
-  const bucket = BUCKETS[bucketOf(length, bytes[entry.at]!)]!;
+  const length = nameEnd - at;
+  const bucket = BUCKETS[bucketOf(length, bytes[at]!)]!;
   for (let i = 0; i < bucket.length; i++) {
     const candidate = bucket[i]!;
-    if (candidate.bytes.length !== length || !isAt(bytes, entry.at, candidate.bytes)) continue;
+    if (candidate.bytes.length !== length || !isAt(bytes, at, candidate.bytes)) continue;
     const range = found.all[candidate.index]!;
-    range.start = entry.nameEnd + 1;
-    range.end = entry.valueEnd;
+    if (range.start < 0) found.touched[found.touchedCount++] = candidate.index;
+    range.start = nameEnd + 1;
+    range.end = valueEnd;
     return;
   }
 }
@@ -191,8 +203,9 @@ function isAt(bytes: Buffer, at: number, wanted: Buffer): boolean {
 }
 
 function resetKnown(found: KnownProperties): void {
-  const all = found.all;
-  for (let i = 0; i < all.length; i++) all[i]!.start = -1;
+  const { all, touched } = found;
+  for (let i = 0; i < found.touchedCount; i++) all[touched[i]!]!.start = -1;
+  found.touchedCount = 0;
 }
 
 /** Text of a range, or undefined when absent. */

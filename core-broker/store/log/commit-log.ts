@@ -3,7 +3,13 @@
 // Invariant: every check that can refuse comes before the first change (queue counter, end).
 // Source: RocketMQ CommitLog / MessageExtEncoder, behaviour only.
 import { DrError, LIMITS } from '../../base/index.ts';
-import { BLANK_MAGIC, bodyCrc, RECORD_MAGIC_V1, SysFlag } from '../../protocol/index.ts';
+import {
+  BLANK_MAGIC,
+  bodyCrc,
+  RangeCopier,
+  RECORD_MAGIC_V1,
+  SysFlag,
+} from '../../protocol/index.ts';
 import type { AppendResult, RecordSource } from '../door.ts';
 import { END_MARKER_BYTES } from '../layout.ts';
 import type { ConsumeQueue } from '../queue/consume-queue.ts';
@@ -13,8 +19,6 @@ import { isOutsideQueues } from './record-bytes.ts';
 import type { Ring } from './ring.ts';
 
 const WORD = 0x1_0000_0000;
-/** Below this many bytes a loop is faster than a native copy. */
-const LOOP_COPY_BYTES_MAX = 64;
 /** Fixed part without hosts, body, topic, properties. */
 const FIXED_BYTES = 75;
 
@@ -39,6 +43,9 @@ export class CommitLog {
   readonly #state: LogState;
   readonly #limits: RecordLimits;
   readonly #storeHostFlag: number;
+  /** One each: bodies and properties lie in different buffers. */
+  readonly #bodies: RangeCopier;
+  readonly #properties: RangeCopier;
   readonly #result: AppendResult = {
     physicalOffset: 0,
     sizeBytes: 0,
@@ -51,6 +58,8 @@ export class CommitLog {
     this.#files = parts.files;
     this.#state = parts.state;
     this.#limits = limits;
+    this.#bodies = new RangeCopier(parts.ring.bytes);
+    this.#properties = new RangeCopier(parts.ring.bytes);
     this.#storeHostFlag = limits.storeHost.length === 20 ? SysFlag.STORE_HOST_V6 : 0;
   }
 
@@ -133,19 +142,20 @@ export class CommitLog {
     const plain = record.sysFlag & ~(SysFlag.BORN_HOST_V6 | SysFlag.STORE_HOST_V6);
     view.setInt32(start + 36, plain | hosts);
     this.#putLong(start + 40, record.bornTimestampMs);
-    let at = this.#copy(start + 48, bornHost, 0, bornHost.length);
+    let at = this.#put(start + 48, bornHost);
     this.#putLong(at, storeTimestampMs);
     const { storeHost } = this.#limits;
-    at = this.#copy(at + 8, storeHost, 0, storeHost.length);
+    at = this.#put(at + 8, storeHost);
     view.setInt32(at, record.reconsumeTimes);
     this.#putLong(at + 4, record.preparedTransactionOffset);
     view.setInt32(at + 12, bodyLength);
-    at = this.#copy(at + 16, body, bodyStart, bodyLength);
+    at = this.#bodies.copy(at + 16, body, bodyStart, bodyLength);
     const topic = record.topic.bytes;
     view.setUint8(at, topic.length);
-    at = this.#copy(at + 1, topic, 0, topic.length);
+    at = this.#put(at + 1, topic);
     view.setInt16(at, record.propertiesLength);
-    this.#copy(at + 2, record.properties, record.propertiesStart, record.propertiesLength);
+    const { properties, propertiesStart, propertiesLength } = record;
+    this.#properties.copy(at + 2, properties, propertiesStart, propertiesLength);
   }
 
   #putLong(at: number, value: number): void {
@@ -154,10 +164,10 @@ export class CommitLog {
     this.#ring.view.setUint32(at + 4, value - high * WORD);
   }
 
-  #copy(at: number, from: Buffer, start: number, length: number): number {
+  /** Hosts and topics: so short that a loop over bytes is best. */
+  #put(at: number, from: Buffer): number {
     const { bytes } = this.#ring;
-    if (length > LOOP_COPY_BYTES_MAX) from.copy(bytes, at, start, start + length);
-    else for (let i = 0; i < length; i++) bytes[at + i] = from[start + i]!;
-    return at + length;
+    for (let i = 0; i < from.length; i++) bytes[at + i] = from[i]!;
+    return at + from.length;
   }
 }
