@@ -18,6 +18,7 @@ import type { StoreSink, TableSink } from '../sink/index.ts';
 import { type TokenMaker, tokenDifference } from '../token.ts';
 import type { Knowledge } from './knowledge.ts';
 import type { LinkDesk } from './link-desk.ts';
+import { adoptUnknownTopics } from './unknown-topics.ts';
 
 const log = createLog('dr');
 
@@ -135,6 +136,7 @@ export class RoleChange {
       await this.#endAtRecord(request);
       await store.dispatched();
       if (request.token !== null) await this.#verify(request.token);
+      else adoptUnknownTopics(parts);
       parts.tables.save();
       // Time has passed: what was heard meanwhile counts, in the tick of the act.
       this.#checkPromote(request);
