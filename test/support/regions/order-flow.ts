@@ -2,7 +2,7 @@
 // reads. Each lane sends one order after the other, so the order per lane and queue is defined.
 
 import { judge, type Verdict } from '../../../cli/demo/checker.ts';
-import { type HistoryLine, splitKey } from '../../../cli/demo/history.ts';
+import type { HistoryLine } from '../../../cli/demo/history.ts';
 import { DrError, sleep } from '../../../core-broker/base/index.ts';
 import { Producer, PullConsumer } from '../../../core-broker/client/index.ts';
 
@@ -42,6 +42,11 @@ export class OrderFlow {
 
   get acknowledged(): number {
     return this.history.filter((line) => line.phase === 'ok').length;
+  }
+
+  /** Tries beyond the first: each may have left a copy somewhere. */
+  get retried(): number {
+    return this.history.reduce((sum, { attempts = 1 }) => sum + attempts - 1, 0);
   }
 
   start(): void {
@@ -129,16 +134,22 @@ export async function auditTopic(nameserver: string, topic = 'ORDERS'): Promise<
   return lines;
 }
 
+export interface LogVerdict extends Verdict {
+  /** Every lost key; `lostKeys` of a verdict is cut short for printing. */
+  allLost: Set<string>;
+}
+
 /**
  * Judges what was acknowledged against what `nameserver` serves. The log is also taken as the one
  * consumer that reads every queue from its start, so order in the log is order of delivery.
  */
-export async function judgeLog(flow: OrderFlow, nameserver: string): Promise<Verdict> {
+export async function judgeLog(flow: OrderFlow, nameserver: string): Promise<LogVerdict> {
   const audit = await auditTopic(nameserver, flow.topic);
   const read = audit.map((line): HistoryLine => ({ ...line, op: 'consume', reconsume: 0 }));
-  return judge([...flow.history, ...audit, ...read]);
+  const present = new Set(audit.map(({ key }) => key));
+  const lost = flow.history.filter(({ phase, key }) => phase === 'ok' && !present.has(key));
+  return {
+    ...judge([...flow.history, ...audit, ...read]),
+    allLost: new Set(lost.map(({ key }) => key)),
+  };
 }
-
-/** Lost keys of a verdict by producer, for a readable failure. */
-export const lostOf = (verdict: Verdict): string[] =>
-  verdict.lostKeys.map((key) => `${splitKey(key).producer}#${splitKey(key).sequence}`);
