@@ -1,4 +1,210 @@
-import type { BenchOptions, BenchResult } from './report.ts';
-export async function linkBench(_options: BenchOptions): Promise<BenchResult> {
-  throw new Error('not here');
+// Catching up: a primary with 2 GiB of log, then per round `cp -r` of the files, the bare copy over a
+// socket (raw-copy.ts) and `dr standby` with an empty store, all into fresh files on the same disk.
+// The link has no mode without consume queues: queues are built as the bytes come. So one measured run
+// is judged against both floors, the one for bytes alone and the one with queues.
+// Invariant: a round counts only if the copy is byte for byte the primary's log.
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { waitFor } from '../../cli/demo/process.ts';
+import { httpGet, layOutRegions, type RegionFiles, type Regions } from '../../cli/demo/regions.ts';
+import { openStore } from '../../core-broker/store/index.ts';
+import { recordSource, smallStoreOptions } from '../support/store-options.ts';
+import { peakRssMib, runCopy, startReceiver } from './programs.ts';
+import type { BenchOptions, BenchResult, Figure } from './report.ts';
+
+const ROUNDS = 5;
+const LOG_BYTES = 2 * 1024 ** 3;
+const QUICK_BYTES = 256 * 1024 ** 2;
+const FILE_BYTES = 1024 ** 3;
+/** Room that is left at the end, so that the log fills whole files and no third one. */
+const SPARE_BYTES = 4 * 1024 ** 2;
+const QUEUES = 8;
+
+interface Round {
+  cp: number;
+  loop: number;
+  link: number;
+  startMs: number;
+  peakMib: number;
+}
+
+interface Stage {
+  regions: Regions;
+  bytes: number;
+  fileBytes: number;
+}
+
+const logOf = (region: RegionFiles): string => path.join(region.store, 'commitlog');
+
+/** A store as the primary's own broker writes it, filled without a network. */
+async function fillPrimary(east: RegionFiles, stage: Omit<Stage, 'regions'>, bodyBytes: number) {
+  const store = await openStore(
+    smallStoreOptions(east.store, {
+      commitLogDir: logOf(east),
+      mappedFileSizeCommitLog: stage.fileBytes,
+      mappedFileSizeConsumeQueue: 6_000_000,
+      maxHashSlotNum: 5_000_000,
+      maxIndexNum: 20_000_000,
+      flushIntervalCommitLogMs: 500,
+      region: 'east',
+    }),
+  );
+  store.guard.open(store.guard.state.epoch);
+  const record = recordSource(store, {
+    topic: 'BenchmarkTest',
+    body: Buffer.alloc(bodyBytes, 'x'),
+    properties: { UNIQ_KEY: '0A0102030000000000000000000000AB', TAGS: 'TagA', CLUSTER: 'c' },
+  });
+  const unique = record.properties.indexOf('0A01');
+  for (let end = 0, n = 0; end < stage.bytes - SPARE_BYTES; ) {
+    for (let i = 0; i < 2_000; i++, n++) {
+      record.queueId = n % QUEUES;
+      record.properties.write(n.toString(16).padStart(8, '0'), unique, 'latin1');
+      const made = store.append(record);
+      end = made.physicalOffset + made.sizeBytes;
+    }
+    await store.durable(end);
+  }
+  await store.close();
+}
+
+const rate = (bytes: number, startedAt: number): number =>
+  bytes / 1e6 / ((performance.now() - startedAt) / 1000);
+
+function copyFiles({ regions, bytes }: Stage): number {
+  const into = path.join(regions.folder, 'cp');
+  const startedAt = performance.now();
+  execFileSync('cp', ['-r', logOf(regions.east), into]);
+  const found = rate(bytes, startedAt);
+  fs.rmSync(into, { recursive: true });
+  return found;
+}
+
+async function copyOverSocket({ regions, bytes, fileBytes }: Stage): Promise<number> {
+  const into = path.join(regions.folder, 'loop');
+  fs.mkdirSync(into);
+  const receiver = await startReceiver(regions.folder, into, fileBytes);
+  const files = fs.readdirSync(logOf(regions.east)).sort();
+  const startedAt = performance.now();
+  await runCopy(
+    receiver.address,
+    files.map((name) => path.join(logOf(regions.east), name)),
+  );
+  await waitFor('the bare copy to end', () => receiver.exit() !== undefined);
+  const found = rate(bytes, startedAt);
+  fs.rmSync(into, { recursive: true });
+  return found;
+}
+
+interface LinkNow {
+  maxOffset: number;
+}
+
+async function statusOf(region: RegionFiles): Promise<LinkNow | undefined> {
+  const answer = await httpGet(region.http, '/status');
+  if (answer?.status !== 200) return undefined;
+  const status = JSON.parse(answer.body) as Partial<LinkNow>;
+  return status.maxOffset === undefined ? undefined : { maxOffset: status.maxOffset };
+}
+
+async function catchUp(stage: Stage, end: number): Promise<Omit<Round, 'cp' | 'loop'>> {
+  const { regions } = stage;
+  const { west } = regions;
+  const running = await regions.startRegion('west');
+  const startedAt = performance.now();
+  const options = { watch: [running], timeoutMs: 300_000 };
+  const reaches = (offset: number) => async () =>
+    ((await statusOf(west))?.maxOffset ?? -1) >= offset;
+  await waitFor('the first bytes', reaches(1), options);
+  const startMs = performance.now() - startedAt;
+  await waitFor('west to be level', reaches(end), options);
+  const link = rate(end, startedAt);
+  const peakMib = peakRssMib(running.pid);
+  await running.stop('SIGKILL');
+  for (const name of fs.readdirSync(logOf(west))) {
+    execFileSync('cmp', [path.join(logOf(west), name), path.join(logOf(regions.east), name)]);
+  }
+  fs.rmSync(west.store, { recursive: true });
+  return { link, startMs, peakMib };
+}
+
+async function measure(options: BenchOptions, bodyBytes: number): Promise<Round[]> {
+  const folder = path.join(options.folder, `body-${bodyBytes}`);
+  const bytes = options.isQuick ? QUICK_BYTES : LOG_BYTES;
+  const fileBytes = Math.min(FILE_BYTES, bytes);
+  const regions = await layOutRegions({
+    folder,
+    gateway: false,
+    mappedFileSizeCommitLog: fileBytes,
+  });
+  const stage: Stage = { regions, bytes, fileBytes };
+  options.say(`${bodyBytes} B: filling the primary with ${bytes / 2 ** 20} MiB`);
+  await fillPrimary(regions.east, stage, bodyBytes);
+  await regions.startGlobal();
+  await regions.startRegion('east');
+  const rounds: Round[] = [];
+  try {
+    const isReady = async () => (await httpGet(regions.east.http, '/health/ready'))?.status === 200;
+    await waitFor('east to open', isReady, { timeoutMs: 60_000 });
+    const end = (await statusOf(regions.east))?.maxOffset ?? 0;
+    const count = options.rounds ?? (options.isQuick ? 1 : ROUNDS);
+    for (let round = 1; round <= count; round++) {
+      const cp = copyFiles(stage);
+      const loop = await copyOverSocket(stage);
+      const found = await catchUp(stage, end);
+      rounds.push({ cp, loop, ...found });
+      const shown = [cp, loop, found.link].map(Math.round).join(', ');
+      options.say(`${bodyBytes} B: round ${round} of ${count}: cp, loop, link ${shown} MB/s`);
+    }
+  } finally {
+    await regions.stopAll();
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+  return rounds;
+}
+
+function figuresOf(bodyBytes: number, rounds: Round[]): Figure[] {
+  const name = `${bodyBytes} B`;
+  const of = (pick: (round: Round) => number) => rounds.map(pick);
+  const ratio = of((round) => round.link / round.loop);
+  return [
+    {
+      name: `${name}: bytes, link / bare copy`,
+      unit: 'ratio of rates',
+      values: ratio,
+      goal: { floor: 0.7, aim: 0.85 },
+    },
+    {
+      name: `${name}: with consume queues, link / bare copy`,
+      unit: 'ratio of rates',
+      values: ratio,
+      goal: { floor: 0.35, aim: 0.45 },
+    },
+    { name: `${name}: link / cp`, unit: 'ratio of rates', values: of((r) => r.link / r.cp) },
+    { name: `${name}: link`, unit: 'MB/s', values: of((r) => r.link) },
+    { name: `${name}: bare copy`, unit: 'MB/s', values: of((r) => r.loop) },
+    { name: `${name}: cp`, unit: 'MB/s', values: of((r) => r.cp) },
+    {
+      name: `${name}: first bytes after start`,
+      unit: 'ms',
+      values: of((r) => r.startMs),
+      goal: { floor: 1_000, isLess: true },
+    },
+    {
+      name: `${name}: peak RSS of the standby`,
+      unit: 'MiB',
+      values: of((r) => r.peakMib),
+      goal: { floor: 300, isLess: true },
+      judged: 'max',
+    },
+  ];
+}
+
+export async function linkBench(options: BenchOptions): Promise<BenchResult> {
+  const figures: Figure[] = [];
+  for (const bodyBytes of [1024, 128]) {
+    figures.push(...figuresOf(bodyBytes, await measure(options, bodyBytes)));
+  }
+  return { figures, details: { logBytes: options.isQuick ? QUICK_BYTES : LOG_BYTES } };
 }

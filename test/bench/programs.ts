@@ -110,3 +110,18 @@ export function peakRssMib(pid: number): number {
   const found = fs.existsSync(file) && /VmHWM:\s+(\d+) kB/.exec(fs.readFileSync(file, 'utf8'));
   return found ? Number(found[1]) / 1024 : Number.NaN;
 }
+
+/** The receiving side of the bare copy. */
+export function startReceiver(folder: string, into: string, fileBytes: number): Promise<Server> {
+  return startServer({
+    name: 'raw-copy',
+    folder,
+    args: [benchProgram('raw-copy.ts'), 'receive', into, String(fileBytes)],
+    addressIn: (line) => (line['port'] === undefined ? undefined : `127.0.0.1:${line['port']}`),
+  });
+}
+
+/** The sending side, to its end. */
+export async function runCopy(address: string, files: string[]): Promise<void> {
+  await run(process.execPath, [benchProgram('raw-copy.ts'), 'send', address, ...files]);
+}
