@@ -24,9 +24,16 @@ async function makeSource(): Promise<number> {
     body: Buffer.alloc(bodyBytes, 'x'),
     properties: { UNIQ_KEY: '0A0102030000000000000000000000AB', TAGS: 'TagA', CLUSTER: 'c' },
   });
+  // Why different keys: the slots of one key alone would always be in the processor's cache.
+  const keyEnd = record.properties.indexOf('AB\u0002TAGS');
+  let number = 0;
   for (let end = 0; end < totalMiB * 1024 * 1024; ) {
     for (let i = 0; i < 2000; i++) {
       record.queueId = i & 7;
+      let left = number++;
+      for (let digit = keyEnd; digit > keyEnd - 8; digit--, left >>= 4) {
+        record.properties[digit] = 65 + (left & 15);
+      }
       const made = store.append(record);
       end = made.physicalOffset + made.sizeBytes;
     }

@@ -59,21 +59,41 @@ export class DispatchPump {
 
   #dispatchWritten(): void {
     const state = this.#state;
+    const ring = this.#ring;
     while (state.dispatched < state.written) {
-      const at = this.#ring.at(state.dispatched);
-      const end = at + state.written - state.dispatched;
-      const left = this.#files.leftAt(state.dispatched);
-      const kind = this.#cursor.read(this.#ring.bytes, at, end, left);
-      if (kind === 'partial') return;
-      if (kind === 'blank') {
-        if (end - at < left) return;
+      // Why not per record: a remainder of two large numbers costs as much as a whole record here.
+      const start = ring.at(state.dispatched);
+      const fileLeft = this.#files.leftAt(state.dispatched);
+      const end = start + state.written - state.dispatched;
+      const at = this.#dispatchRun(start, Math.min(end, start + fileLeft), fileLeft);
+      if (at === start) return;
+    }
+  }
+
+  /**
+   * Dispatches the records of one stretch of the ring inside one log file.
+   * @returns the place behind them: `start` when there is no whole one yet
+   */
+  #dispatchRun(start: number, end: number, fileLeft: number): number {
+    const state = this.#state;
+    const { bytes, capacity } = this.#ring;
+    let at = start;
+    while (at < end && at < capacity) {
+      const left = fileLeft - (at - start);
+      const kind = this.#cursor.read(bytes, at, end, left);
+      if (kind === 'record') {
+        this.#dispatcher.dispatch(bytes, this.#cursor);
+        at += this.#cursor.size;
+      } else if (kind === 'blank' && end - at >= left) {
         state.dispatched += left;
-      } else if (kind === 'record') {
-        this.#dispatcher.dispatch(this.#ring.bytes, this.#cursor);
-      } else {
+        at += left;
+      } else if (kind === 'bad') {
         throw new Error(`the ring holds no record at ${state.dispatched}`);
+      } else {
+        break;
       }
     }
+    return at;
   }
 
   #stumble(reason: unknown): void {

@@ -1,6 +1,8 @@
 // The link's way into the log: bytes of another log at exactly their offset, written as they come.
 // Order for each piece: check every whole record in memory → write → dispatch. So nothing that is
 // damaged reaches the disk, and nothing that is not on its way to the disk becomes readable.
+// A record is parsed once: the cursors of the check are kept and dispatched after the write, a batch of
+// records at a time.
 // A record cut by the end of a piece waits in `carry` for its rest; its bytes are already written.
 // Invariant: after any error the end is the validated end again, and the link goes on from there.
 // Source: ours; the HA stream may split records anywhere (ha.md).
@@ -14,6 +16,8 @@ import type { Ring } from './ring.ts';
 
 const CARRY_BYTES_FIRST = 64 * 1024;
 const HEAD_BYTES = 8;
+const BATCH_RECORDS = 1024;
+const NO_RECORD = 'no valid record';
 
 export interface ExactParts {
   files: LogFiles;
@@ -27,9 +31,12 @@ export interface ExactParts {
 interface Checked {
   /** The carried record is whole now. */
   isCarryDone: boolean;
-  /** Records to dispatch lie in [from, to) of the piece. */
-  from: number;
+  /** Whole records in the piece, their cursors in order. */
+  count: number;
+  /** End of the last of them. */
   to: number;
+  /** The batch is full: what follows `to` was not looked at. */
+  isFull: boolean;
   /** Why the record at `to` is refused. */
   problem: string | undefined;
 }
@@ -40,8 +47,15 @@ export class ExactAppender {
   readonly #layer: FileLayer;
   readonly #ring: Ring;
   readonly #dispatcher: Dispatcher;
-  readonly #cursor = new RecordCursor();
-  readonly #checked: Checked = { isCarryDone: false, from: 0, to: 0, problem: undefined };
+  readonly #batch = Array.from({ length: BATCH_RECORDS }, () => new RecordCursor());
+  readonly #checked: Checked = {
+    isCarryDone: false,
+    count: 0,
+    to: 0,
+    isFull: false,
+    problem: undefined,
+  };
+  readonly #carried = new RecordCursor();
   #carry = Buffer.alloc(CARRY_BYTES_FIRST);
   #carryLength = 0;
   /** Inside an end marker: bytes up to the end of the file that carry nothing. */
@@ -60,9 +74,8 @@ export class ExactAppender {
     this.#place(offset);
     try {
       for (let at = 0; at < bytes.length; ) {
-        const to = Math.min(bytes.length, at + this.#files.leftAt(this.#state.end));
-        this.#appendPiece(bytes, at, to);
-        at = to;
+        const fileEnd = at + this.#files.leftAt(this.#state.end);
+        at = this.#appendPiece(bytes, at, fileEnd);
       }
     } catch (reason) {
       this.rewind();
@@ -102,47 +115,64 @@ export class ExactAppender {
     this.rewind();
   }
 
-  #appendPiece(bytes: Buffer, from: number, to: number): void {
-    const state = this.#state;
-    const base = state.end - from;
-    const checked = this.#check(bytes, from, to);
-    const writeTo = checked.problem === undefined ? to : checked.to;
-    if (writeTo > from) {
-      const file = this.#files.ensure(state.end);
-      const position = state.end - file.start;
-      writeFully(this.#layer, file.fd, bytes, { start: from, length: writeTo - from, position });
-      state.end = base + writeTo;
-      state.written = state.end;
-      state.durable = state.end;
-      this.#ring.reset(state.end);
+  /**
+   * Takes the bytes from `from` to the end of the log file, or one batch of records of them.
+   * @returns the place behind what was taken
+   */
+  #appendPiece(bytes: Buffer, from: number, fileEnd: number): number {
+    const to = Math.min(bytes.length, fileEnd);
+    const checked = this.#check(bytes, { from, to, fileEnd });
+    const isShort = checked.isFull || checked.problem !== undefined;
+    const writeTo = isShort ? checked.to : to;
+    if (writeTo > from) this.#write(bytes, from, writeTo);
+    this.#dispatch(bytes, checked);
+    if (checked.problem !== undefined) {
+      throw this.#damaged(this.#state.dispatched, checked.problem);
     }
-    this.#dispatch(bytes, checked, base);
-    if (checked.problem !== undefined) throw this.#damaged(state.dispatched, checked.problem);
-    if (this.#skip === 0) this.#keep(bytes, checked.to, to);
+    if (this.#skip === 0) this.#keep(bytes, checked.to, writeTo);
     else this.#passBlank();
+    return writeTo;
   }
 
-  #check(bytes: Buffer, from: number, to: number): Checked {
+  #write(bytes: Buffer, from: number, to: number): void {
+    const state = this.#state;
+    const file = this.#files.ensure(state.end);
+    const position = state.end - file.start;
+    writeFully(this.#layer, file.fd, bytes, { start: from, length: to - from, position });
+    state.end += to - from;
+    state.written = state.end;
+    state.durable = state.end;
+    this.#ring.reset(state.end);
+  }
+
+  /** Places are those of the piece; `fileEnd` is where its log file ends. */
+  #check(bytes: Buffer, piece: { from: number; to: number; fileEnd: number }): Checked {
+    const { from, to, fileEnd } = piece;
     const checked = this.#checked;
     checked.isCarryDone = false;
+    checked.isFull = false;
     checked.problem = undefined;
-    const isInBlank = this.#skip > 0;
-    checked.from = isInBlank ? to : this.#topUp(bytes, from, to);
-    checked.to = checked.from;
+    checked.count = 0;
+    checked.to = this.#skip > 0 ? to : this.#topUp(bytes, from, to);
     if (checked.problem !== undefined || this.#skip > 0) return checked;
     const base = this.#state.end - from;
-    let at = checked.from;
+    let at = checked.to;
     while (at < to) {
-      const left = this.#files.leftAt(base + at);
-      const kind = this.#cursor.read(bytes, at, to, left);
-      if (kind === 'partial') break;
-      if (kind === 'blank') {
-        this.#skip = left;
+      if (checked.count === BATCH_RECORDS) {
+        checked.isFull = true;
         break;
       }
-      checked.problem = this.#problemOf(bytes, kind, base + at);
+      const cursor = this.#batch[checked.count]!;
+      const kind = cursor.read(bytes, at, to, fileEnd - at);
+      if (kind === 'partial') break;
+      if (kind === 'blank') {
+        this.#skip = fileEnd - at;
+        break;
+      }
+      checked.problem = kind === 'record' ? problemOf(bytes, cursor, base + at) : NO_RECORD;
       if (checked.problem !== undefined) break;
-      at += this.#cursor.size;
+      checked.count++;
+      at += cursor.size;
     }
     checked.to = at;
     return checked;
@@ -154,17 +184,18 @@ export class ExactAppender {
     const start = this.#state.end - this.#carryLength;
     const left = this.#files.leftAt(start);
     let at = this.#fill(bytes, from, to, HEAD_BYTES);
-    let kind = this.#cursor.read(this.#carry, 0, this.#carryLength, left);
+    const cursor = this.#carried;
+    let kind = cursor.read(this.#carry, 0, this.#carryLength, left);
     if (kind === 'partial' && this.#carryLength >= HEAD_BYTES) {
-      at = this.#fill(bytes, at, to, this.#cursor.size);
-      kind = this.#cursor.read(this.#carry, 0, this.#carryLength, left);
+      at = this.#fill(bytes, at, to, cursor.size);
+      kind = cursor.read(this.#carry, 0, this.#carryLength, left);
     }
     if (kind === 'partial') return to;
     if (kind === 'blank') {
       this.#skip = left;
       return to;
     }
-    this.#checked.problem = this.#problemOf(this.#carry, kind, start);
+    this.#checked.problem = kind === 'record' ? problemOf(this.#carry, cursor, start) : NO_RECORD;
     if (this.#checked.problem !== undefined) return from;
     this.#checked.isCarryDone = true;
     return at;
@@ -180,23 +211,12 @@ export class ExactAppender {
     return from + take;
   }
 
-  #problemOf(bytes: Buffer, kind: string, offset: number): string | undefined {
-    if (kind !== 'record') return 'no valid record';
-    if (this.#cursor.physicalOffset !== offset) return 'another position inside';
-    return this.#cursor.bodyMatches(bytes) ? undefined : 'body CRC differs';
-  }
-
-  #dispatch(bytes: Buffer, checked: Checked, base: number): void {
+  #dispatch(bytes: Buffer, checked: Checked): void {
     if (checked.isCarryDone) {
-      const start = this.#state.dispatched;
-      this.#cursor.read(this.#carry, 0, this.#carryLength, this.#files.leftAt(start));
-      this.#dispatcher.dispatch(this.#carry, this.#cursor);
+      this.#dispatcher.dispatch(this.#carry, this.#carried);
       this.#carryLength = 0;
     }
-    for (let at = checked.from; at < checked.to; at += this.#cursor.size) {
-      this.#cursor.read(bytes, at, checked.to, this.#files.leftAt(base + at));
-      this.#dispatcher.dispatch(bytes, this.#cursor);
-    }
+    for (let i = 0; i < checked.count; i++) this.#dispatcher.dispatch(bytes, this.#batch[i]!);
   }
 
   /** Keeps the beginning of a record that the piece cut. */
@@ -229,4 +249,10 @@ export class ExactAppender {
       context: { offset },
     });
   }
+}
+
+/** What is wrong with the record that must stand at `offset` of the log. */
+function problemOf(bytes: Buffer, cursor: RecordCursor, offset: number): string | undefined {
+  if (cursor.physicalOffset !== offset) return 'another position inside';
+  return cursor.bodyMatches(bytes) ? undefined : 'body CRC differs';
 }

@@ -1,5 +1,6 @@
 // Reads one commit-log record in place: integer positions into somebody else's buffer, no strings,
-// no slices. One RecordCursor is reused for a whole walk.
+// no slices. One RecordCursor is reused for a whole walk; words are read through a DataView, which is
+// kept for the buffer used last because a walk stays in one buffer.
 // Layout: docs of the record in protocol (message record); all integers big-endian.
 //
 //   0 size  4 magic  8 bodyCRC  12 queueId  16 flag  20 queueOffset  28 physicalOffset  36 sysFlag
@@ -8,10 +9,11 @@
 //   .. propertiesLength 2 + properties
 import {
   BLANK_MAGIC,
-  bodyCrc,
+  bodyCrcInView,
   RECORD_MAGIC_V1,
   RECORD_MAGIC_V2,
   SysFlag,
+  WordViews,
 } from '../../protocol/index.ts';
 
 /** Transaction type in sysFlag; these two have no consume queue entry. */
@@ -21,6 +23,12 @@ export const isOutsideQueues = (sysFlag: number): boolean => {
 };
 
 const RECORD_BYTES_MIN = 91;
+const WORD = 0x1_0000_0000;
+
+const views = new WordViews();
+
+/** View of all of `buf`; cheap when asked again for the same buffer. */
+export const viewOf = (buf: Buffer): DataView => views.of(buf);
 
 /** What stands at a position: a whole record, an end marker, less than a whole one, or no record. */
 export type RecordKind = 'record' | 'blank' | 'partial' | 'bad';
@@ -30,7 +38,7 @@ export const int32At = (buf: Uint8Array, at: number): number =>
 
 /** A 64-bit integer that is below 2^53; larger ones lose precision and fail the later checks. */
 export const int64At = (buf: Uint8Array, at: number): number =>
-  int32At(buf, at) * 4294967296 + (int32At(buf, at + 4) >>> 0);
+  int32At(buf, at) * WORD + (int32At(buf, at + 4) >>> 0);
 
 /** Cheaper than Buffer.writeInt32BE, which checks ranges for every value. */
 export function writeInt32(buf: Uint8Array, at: number, value: number): void {
@@ -62,54 +70,59 @@ export class RecordCursor {
    * @param end       end of the known bytes in buf
    * @param fileLeft  bytes from the record's start to the end of its commit-log file
    */
-  read(buf: Uint8Array, at: number, end: number, fileLeft: number): RecordKind {
+  read(buf: Buffer, at: number, end: number, fileLeft: number): RecordKind {
     this.at = at;
     if (end - at < 8) return fileLeft < 8 ? 'bad' : 'partial';
-    const size = int32At(buf, at);
-    const magic = int32At(buf, at + 4);
+    const words = viewOf(buf);
+    const size = words.getInt32(at);
+    const magic = words.getInt32(at + 4);
     this.size = size;
     if (magic === BLANK_MAGIC) return size === fileLeft ? 'blank' : 'bad';
     if (magic !== RECORD_MAGIC_V1 && magic !== RECORD_MAGIC_V2) return 'bad';
     if (size < RECORD_BYTES_MIN || size > fileLeft) return 'bad';
     if (end - at < size) return 'partial';
-    return this.#readWhole(buf, magic === RECORD_MAGIC_V2) ? 'record' : 'bad';
+    return this.#readWhole(words, magic === RECORD_MAGIC_V2) ? 'record' : 'bad';
   }
 
   /** True when the body matches its CRC; an empty body has none (as Apache reads it). */
   bodyMatches(buf: Buffer): boolean {
-    if (this.bodyLength === 0) return true;
-    return bodyCrc(buf, this.bodyStart, this.bodyStart + this.bodyLength) === this.bodyCrc;
+    const { bodyStart, bodyLength } = this;
+    if (bodyLength === 0) return true;
+    return bodyCrcInView(viewOf(buf), bodyStart, bodyStart + bodyLength) === this.bodyCrc;
   }
 
   /** True when the properties end with a zero byte, which no text of RocketMQ does. */
-  endsInZeros(buf: Uint8Array): boolean {
+  endsInZeros(buf: Buffer): boolean {
     return this.propertiesLength > 0 && buf[this.at + this.size - 1] === 0;
   }
 
-  #readWhole(buf: Uint8Array, isV2: boolean): boolean {
+  #readWhole(words: DataView, isV2: boolean): boolean {
     const at = this.at;
     const end = at + this.size;
-    this.bodyCrc = int32At(buf, at + 8);
-    this.queueId = int32At(buf, at + 12);
-    this.queueOffset = int64At(buf, at + 20);
-    this.physicalOffset = int64At(buf, at + 28);
-    this.sysFlag = int32At(buf, at + 36);
-    let next = at + 48 + (this.sysFlag & SysFlag.BORN_HOST_V6 ? 20 : 8);
-    this.storeTimestampMs = int64At(buf, next);
-    next += 8 + (this.sysFlag & SysFlag.STORE_HOST_V6 ? 20 : 8) + 12;
+    this.bodyCrc = words.getInt32(at + 8);
+    this.queueId = words.getInt32(at + 12);
+    this.queueOffset = words.getInt32(at + 20) * WORD + words.getUint32(at + 24);
+    this.physicalOffset = words.getInt32(at + 28) * WORD + words.getUint32(at + 32);
+    const flags = words.getInt32(at + 36);
+    this.sysFlag = flags;
+    let next = at + 48 + (flags & SysFlag.BORN_HOST_V6 ? 20 : 8);
+    this.storeTimestampMs = words.getInt32(next) * WORD + words.getUint32(next + 4);
+    next += 8 + (flags & SysFlag.STORE_HOST_V6 ? 20 : 8) + 12;
     if (next + 4 > end) return false;
-    this.bodyLength = int32At(buf, next);
+    const bodyLength = words.getInt32(next);
+    this.bodyLength = bodyLength;
     this.bodyStart = next + 4;
-    next = this.bodyStart + this.bodyLength;
-    if (this.bodyLength < 0 || next + 3 > end) return false;
-    this.topicLength = isV2 ? (buf[next]! << 8) | buf[next + 1]! : buf[next]!;
+    next += 4 + bodyLength;
+    if (bodyLength < 0 || next + 3 > end) return false;
+    const topicLength = isV2 ? words.getUint16(next) : words.getUint8(next);
+    this.topicLength = topicLength;
     this.topicStart = next + (isV2 ? 2 : 1);
-    next = this.topicStart + this.topicLength;
+    next = this.topicStart + topicLength;
     if (next + 2 > end) return false;
-    this.propertiesLength = (buf[next]! << 8) | buf[next + 1]!;
+    this.propertiesLength = words.getUint16(next);
     this.propertiesStart = next + 2;
     // Why the last byte: no checksum covers the topic; a torn write leaves zeros at its end.
-    if (this.topicLength === 0 || buf[this.topicStart + this.topicLength - 1] === 0) return false;
+    if (topicLength === 0 || words.getUint8(next - 1) === 0) return false;
     return this.propertiesStart + this.propertiesLength === end;
   }
 }

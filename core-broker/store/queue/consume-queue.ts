@@ -39,6 +39,8 @@ export class ConsumeQueue implements QueueRef {
   readonly #files: QueueFiles;
   readonly #fileSize: number;
   #tail: Buffer = Buffer.alloc(0);
+  /** All of #tail. */
+  #tailWords = new DataView(new ArrayBuffer(0));
   /** Queue offset of the first entry in the tail. */
   #tailStart = 0;
   /** Entries below are in the files. */
@@ -87,13 +89,13 @@ export class ConsumeQueue implements QueueRef {
     }
     this.#room();
     const at = (this.max - this.#tailStart) * CQ_ENTRY_BYTES;
-    const tail = this.#tail;
-    const high = Math.floor(record.physicalOffset / 0x1_0000_0000);
-    writeInt32(tail, at, high);
-    writeInt32(tail, at + 4, record.physicalOffset | 0);
-    writeInt32(tail, at + 8, record.size);
-    writeInt32(tail, at + 12, tag.high);
-    writeInt32(tail, at + 16, tag.low);
+    const words = this.#tailWords;
+    const { physicalOffset } = record;
+    words.setInt32(at, Math.floor(physicalOffset / 0x1_0000_0000));
+    words.setInt32(at + 4, physicalOffset | 0);
+    words.setInt32(at + 8, record.size);
+    words.setInt32(at + 12, tag.high);
+    words.setInt32(at + 16, tag.low);
     this.max++;
     if (this.next < this.max) this.next = this.max;
     return 'added';
@@ -231,6 +233,7 @@ export class ConsumeQueue implements QueueRef {
       const grown = Buffer.alloc(Math.max(TAIL_ENTRIES_FIRST, capacity * 2) * CQ_ENTRY_BYTES);
       this.#tail.copy(grown);
       this.#tail = grown;
+      this.#tailWords = new DataView(grown.buffer, grown.byteOffset, grown.length);
       return;
     }
     this.writeOut();

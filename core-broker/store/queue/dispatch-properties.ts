@@ -27,7 +27,7 @@ export class DispatchProperties {
   delayStart = -1;
   delayEnd = -1;
 
-  scan(buf: Uint8Array, start: number, length: number): void {
+  scan(buf: Buffer, start: number, length: number): void {
     this.tagsStart = -1;
     this.keysStart = -1;
     this.uniqStart = -1;

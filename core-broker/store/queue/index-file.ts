@@ -3,7 +3,9 @@
 //   slot:   int32 number of the newest entry with this hash, 0 = none
 //   entry:  int32 keyHash, int64 physicalOffset, int32 seconds since beginTimestamp, int32 previous
 // The slots of the file being written live in memory (random access), entries are buffered and go out
-// in runs. Order on disk: entries, then the header that counts them; slots follow seldom.
+// in runs. An entry is chained to its slot when its run goes out: a whole run of slot accesses in a
+// tight loop overlaps their cache misses, one access per record waits for each.
+// Order on disk: entries, then the header that counts them; slots follow seldom.
 // Invariant: after a crash slots are never trusted but replayed from the counted entries.
 import * as fs from 'node:fs';
 import {
@@ -12,7 +14,7 @@ import {
   INDEX_SLOT_BYTES,
   indexFileSize,
 } from '../layout.ts';
-import { int64At, writeInt32 } from '../log/record-bytes.ts';
+import { int64At } from '../log/record-bytes.ts';
 
 const PENDING_ENTRIES_MAX = 4096;
 const REPLAY_ENTRIES = 50_000;
@@ -44,8 +46,11 @@ export class IndexFile {
   #slots: Int32Array | undefined;
   #isSlotDirty = new Uint8Array(0);
   readonly #pending = Buffer.alloc(PENDING_ENTRIES_MAX * INDEX_ENTRY_BYTES);
+  readonly #words = new DataView(this.#pending.buffer, this.#pending.byteOffset);
   /** First entry number that is only in #pending. */
   #pendingFrom = 1;
+  /** First entry number that no slot leads to yet. */
+  #unchainedFrom = 1;
 
   constructor(file: string, shape: IndexShape) {
     this.path = file;
@@ -65,23 +70,18 @@ export class IndexFile {
   }
 
   put(keyHash: number, physicalOffset: number, storeTimestampMs: number): void {
-    const slots = this.#loadedSlots();
     if (this.isEmpty) {
       this.beginTimestampMs = storeTimestampMs;
       this.beginOffset = physicalOffset;
     }
     const seconds = Math.floor((storeTimestampMs - this.beginTimestampMs) / 1000);
-    const slot = keyHash % this.#shape.slots;
-    const previous = slots[slot]!;
     if (this.next - this.#pendingFrom >= PENDING_ENTRIES_MAX) this.writeEntries();
     const at = (this.next - this.#pendingFrom) * INDEX_ENTRY_BYTES;
-    const pending = this.#pending;
-    writeInt32(pending, at, keyHash);
-    writeInt32(pending, at + 4, Math.floor(physicalOffset / 0x1_0000_0000));
-    writeInt32(pending, at + 8, physicalOffset | 0);
-    writeInt32(pending, at + 12, Math.min(Math.max(seconds, 0), 0x7fffffff));
-    writeInt32(pending, at + 16, previous);
-    this.#setSlot(slots, slot, this.next);
+    const words = this.#words;
+    words.setInt32(at, keyHash);
+    words.setInt32(at + 4, Math.floor(physicalOffset / 0x1_0000_0000));
+    words.setInt32(at + 8, physicalOffset | 0);
+    words.setInt32(at + 12, Math.min(Math.max(seconds, 0), 0x7fffffff));
     this.next++;
     this.endTimestampMs = storeTimestampMs;
     this.endOffset = physicalOffset;
@@ -104,6 +104,7 @@ export class IndexFile {
 
   /** Entries to the file; the header does not count them yet. */
   writeEntries(): void {
+    this.#chainPending();
     while (this.#pendingFrom < this.next) {
       const length = (this.next - this.#pendingFrom) * INDEX_ENTRY_BYTES;
       const position = this.#entryAt(this.#pendingFrom);
@@ -165,6 +166,7 @@ export class IndexFile {
       }
     }
     this.#pendingFrom = this.next;
+    this.#unchainedFrom = this.next;
     this.#slots = slots;
     this.#isSlotDirty = new Uint8Array(Math.ceil(slots.length / SLOT_RUN)).fill(1);
     this.writeSlotsNow();
@@ -183,6 +185,26 @@ export class IndexFile {
     fs.closeSync(this.#fd);
   }
 
+  /** Leads the slots to the pending entries and each entry to the one before it. */
+  #chainPending(): void {
+    const end = this.next;
+    let number = this.#unchainedFrom;
+    if (number >= end) return;
+    const slots = this.#loadedSlots();
+    const words = this.#words;
+    const isDirty = this.#isSlotDirty;
+    let at = (number - this.#pendingFrom) * INDEX_ENTRY_BYTES;
+    for (; number < end; number++, at += INDEX_ENTRY_BYTES) {
+      const slot = words.getInt32(at) % slots.length;
+      const previous = slots[slot]!;
+      slots[slot] = number;
+      if (previous === 0) this.#slotsUsed++;
+      isDirty[(slot / SLOT_RUN) | 0] = 1;
+      words.setInt32(at + 16, previous);
+    }
+    this.#unchainedFrom = end;
+  }
+
   #forgetEntries(): void {
     this.next = 1;
     this.#slotsUsed = 0;
@@ -199,12 +221,6 @@ export class IndexFile {
     this.endTimestampMs = this.beginTimestampMs + entry.seconds * 1000;
   }
 
-  #setSlot(slots: Int32Array, slot: number, number: number): void {
-    if (slots[slot] === 0) this.#slotsUsed++;
-    slots[slot] = number;
-    this.#isSlotDirty[(slot / SLOT_RUN) | 0] = 1;
-  }
-
   #slotValue(slot: number): number {
     if (this.#slots !== undefined) return this.#slots[slot] ?? 0;
     const bytes = Buffer.alloc(INDEX_SLOT_BYTES);
@@ -216,7 +232,7 @@ export class IndexFile {
   #loadedSlots(): Int32Array {
     if (this.#slots !== undefined) return this.#slots;
     const slots = new Int32Array(this.#shape.slots);
-    if (!this.isEmpty) {
+    if (this.#unchainedFrom > 1) {
       const bytes = Buffer.from(slots.buffer);
       fs.readSync(this.#fd, bytes, 0, bytes.length, INDEX_HEADER_BYTES);
       bytes.swap32();
@@ -250,6 +266,7 @@ export class IndexFile {
     this.#slotsUsed = header.readInt32BE(32);
     this.next = Math.max(1, Math.min(header.readInt32BE(36), this.#shape.entries));
     this.#pendingFrom = this.next;
+    this.#unchainedFrom = this.next;
   }
 }
 

@@ -44,11 +44,21 @@ export function indexKeys(
   }
 }
 
-/** Hash of `topic#` + bytes [start, end), or -1 when there are none. */
+/** Hash of `topic#` + bytes [start, end), or -1 when there are none. Four bytes a step: h * 31^4 + .. */
 function keyHash(prefix: number, buf: Buffer, start: number, end: number): number {
   if (end <= start) return -1;
   let hash = prefix;
-  for (let at = start; at < end; at++) {
+  let at = start;
+  for (const fast = end - 3; at < fast; at += 4) {
+    const b0 = buf[at]!;
+    const b1 = buf[at + 1]!;
+    const b2 = buf[at + 2]!;
+    const b3 = buf[at + 3]!;
+    if ((b0 | b1 | b2 | b3) > 0x7f) break;
+    const low = b0 * 29_791 + b1 * 961 + b2 * 31 + b3;
+    hash = (Math.imul(hash, 923_521) + low) | 0;
+  }
+  for (; at < end; at++) {
     const byte = buf[at]!;
     if (byte > 0x7f) return absoluteHash(continueJavaHash(hash, { bytes: buf, start: at, end }));
     hash = (Math.imul(31, hash) + byte) | 0;

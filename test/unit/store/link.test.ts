@@ -25,6 +25,7 @@ const open = async (root: string, isStandby: boolean): Promise<MessageStore> => 
   return store;
 };
 const EPOCH = 0 as Epoch;
+const oneMessage = { messagesMax: 1, bytesMax: 1000, tagCodes: undefined };
 
 /** The whole log of a source with several files, records of mixed size. */
 async function sourceLog(
@@ -103,8 +104,34 @@ describe('a copy through the link', () => {
       await source.store.close();
       expect(filesOf(root, 'commitlog')).toEqual(filesOf(source.root, 'commitlog'));
       expect(filesOf(root, 'consumequeue')).toEqual(filesOf(source.root, 'consumequeue'));
+      const [ours, theirs] = [filesOf(root, 'index'), filesOf(source.root, 'index')];
+      expect(Object.values(ours)).toEqual(Object.values(theirs));
     },
   );
+
+  test('in one piece of thousands of records is the same, up to the damaged one', async () => {
+    const large = { mappedFileSizeCommitLog: 1024 * 1024 };
+    const root = folder();
+    const source = await openStore(smallStoreOptions(root, large));
+    stores.push(source);
+    for (let i = 0; i < 5000; i++) source.append(recordSource(source, { queueId: i % 3 }));
+    await source.flush();
+    await source.dispatched();
+    const bytes = await readAll(source);
+    const dr = { region: 'west', initialRole: 'standby' as const };
+    const copy = await openStore(smallStoreOptions(folder(), { ...large, ...dr }));
+    stores.push(copy);
+    const bad = source.pull({ topic: 'orders', queueId: 0 }, 1000, oneMessage).chunks[0]!;
+    const badAt = Number(bad.readBigInt64BE(28));
+    const damaged = Buffer.from(bytes);
+    damaged[badAt + 4] = 0;
+    expect(codeOf(() => copy.appendExact(0, damaged, EPOCH))).toBe('CORRUPT');
+    expect(copy.validatedEnd()).toBe(badAt);
+    copy.appendExact(badAt, bytes.subarray(badAt), EPOCH);
+    expect(copy.validatedEnd()).toBe(bytes.length);
+    expect([...copy.queues()]).toEqual([...source.queues()]);
+    expect(await readAll(copy)).toEqual(bytes);
+  });
 
   test('may begin at the start of a later file, with padded queues', async () => {
     const source = await sourceLog();

@@ -128,6 +128,17 @@ describe('search', () => {
     expect(await store.find({ ...range, topic: 'other', key: 'key5' }, 9)).toEqual([]);
   });
 
+  test('by key finds records from before and after a restart in one index file', async () => {
+    await fill(5);
+    await store.close();
+    store = await openStore(smallStoreOptions(root));
+    await fill(5);
+    expect(fs.readdirSync(path.join(root, 'index'))).toHaveLength(1);
+    const range = { topic: 'orders', beginMs: 0, endMs: Date.now() };
+    expect(await store.find({ ...range, key: 'all' }, 32)).toHaveLength(10);
+    expect(await store.find({ ...range, key: 'key3' }, 32)).toHaveLength(2);
+  });
+
   test('an index file has Apache header, slots and entries', async () => {
     await fill(3);
     await store.close();
