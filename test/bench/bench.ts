@@ -5,17 +5,25 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
-import { backupBench } from './backup.ts';
-import { brokerBench } from './broker.ts';
-import { linkBench } from './link.ts';
 import { type Bench, machineFacts, reportJson, reportTable, verdictOf } from './report.ts';
-import { switchoverBench } from './switchover.ts';
 
-const BENCHES: Record<string, { run: Bench; about: string }> = {
-  broker: { run: brokerBench, about: 'sends against a null server on the same socket layer' },
-  link: { run: linkBench, about: 'catching up 2 GiB against cp and a bare copy over a socket' },
-  backup: { run: backupBench, about: 'snapshot against tar | zstd -1' },
-  switchover: { run: switchoverBench, about: 'write pause of planned switches, RTO of failover' },
+const BENCHES: Record<string, { load: () => Promise<Bench>; about: string }> = {
+  broker: {
+    load: async () => (await import('./broker.ts')).brokerBench,
+    about: 'sends against a null server on the same socket layer',
+  },
+  link: {
+    load: async () => (await import('./link.ts')).linkBench,
+    about: 'catching up 2 GiB against cp and a bare copy over a socket',
+  },
+  backup: {
+    load: async () => (await import('./backup.ts')).backupBench,
+    about: 'snapshot against tar | zstd -1',
+  },
+  switchover: {
+    load: async () => (await import('./switchover.ts')).switchoverBench,
+    about: 'write pause of planned switches, RTO of failover',
+  },
 };
 
 const EXIT_USAGE = 2;
@@ -68,5 +76,5 @@ if (values.list) {
   list();
   process.exitCode = EXIT_USAGE;
 } else {
-  process.exitCode = await runBench(positionals[0] as string, chosen.run);
+  process.exitCode = await runBench(positionals[0] as string, await chosen.load());
 }

@@ -25,6 +25,8 @@ export interface ProbeSample {
   /** Broker that took it; undefined when none did. */
   address: string | undefined;
   msgId: string | undefined;
+  /** Names the broker that stored it, also behind a gateway. */
+  offsetMsgId: string | undefined;
   error: string | undefined;
 }
 
@@ -70,9 +72,9 @@ export class Probe {
     try {
       const body = `probe ${sequence}`;
       const receipt = await this.#producer.send({ topic: this.#options.topic, body });
-      const { address, msgId } = receipt;
-      const endedAtMs = Date.now();
-      return { sequence, invokedAtMs, endedAtMs, outcome: 'ok', address, msgId, error: undefined };
+      const { address, msgId, offsetMsgId } = receipt;
+      const stored = { address, msgId, offsetMsgId, error: undefined };
+      return { sequence, invokedAtMs, endedAtMs: Date.now(), outcome: 'ok', ...stored };
     } catch (reason) {
       const failure = DrError.from(reason);
       return {
@@ -82,6 +84,7 @@ export class Probe {
         outcome: DrError.is(failure, 'NETWORK', 'TIMEOUT') ? 'unknown' : 'refused',
         address: undefined,
         msgId: undefined,
+        offsetMsgId: undefined,
         error: `${failure.code}: ${failure.message}`,
       };
     }
