@@ -69,6 +69,8 @@ function logFigures(context: HandlerContext): Record<string, string | number> {
     commitLogDiskRatio: ratio,
     [`commitLogDiskRatio_${config.storePathCommitLog}`]: ratio,
     consumeQueueDiskRatio: ratio,
+    commitLogDirCapacity: capacity(config.storePathCommitLog),
+    dispatchMaxBuffer: 0,
     dispatchBehindBytes: bounds.maxOffset - bounds.dispatchedOffset,
     remainHowManyDataToFlush: `${bounds.maxOffset - bounds.flushedOffset} B`,
     remainHowManyDataToCommit: `${bounds.maxOffset - bounds.writtenOffset} B`,
@@ -84,6 +86,13 @@ function logFigures(context: HandlerContext): Record<string, string | number> {
 function diskRatio(folder: string): number {
   const disk = fs.statfsSync(folder);
   return disk.blocks === 0 ? 0 : Number((1 - disk.bavail / disk.blocks).toFixed(4));
+}
+
+/** Apache's sentence about the disk under the log. */
+function capacity(folder: string): string {
+  const disk = fs.statfsSync(folder);
+  const gib = (blocks: number): string => `${((blocks * disk.bsize) / 2 ** 30).toFixed(1)} GiB`;
+  return `Total : ${gib(disk.blocks)}, Free : ${gib(disk.bfree)}.`;
 }
 
 /** Store time of the oldest message there is, -1 when there is none. */

@@ -57,13 +57,15 @@ async function queryMessage(store: MessageStore, request: RemotingCommand): Prom
     );
   }
   const newest = found[0] as RecordRef;
+  const newestMs = decodeRecord(matching[0] as Buffer).storeTimestampMs;
   return {
     code: ResponseCode.SUCCESS,
     ext: {
-      indexLastUpdateTimestamp: decodeRecord(matching[0] as Buffer).storeTimestampMs,
+      indexLastUpdateTimestamp: newestMs,
       indexLastUpdatePhyoffset: newest.physicalOffset,
     },
-    body: Buffer.concat(matching),
+    // Found newest first, answered in log order.
+    body: Buffer.concat(matching.reverse()),
   };
 }
 
@@ -111,5 +113,12 @@ function queryConsumeQueue(context: HandlerContext, request: RemotingCommand): R
     });
     at += record.sizeBytes;
   }
-  return okJson({ maxQueueIndex: bounds.max, minQueueIndex: bounds.min, queueData });
+  const group = context.consumers.find(request.ext['consumerGroup'] ?? '');
+  return okJson({
+    filterData: 'null',
+    maxQueueIndex: bounds.max,
+    minQueueIndex: bounds.min,
+    queueData,
+    subscriptionData: group?.subscriptions.get(queue.topic),
+  });
 }

@@ -62,7 +62,8 @@ export class RareSend {
     });
     const unique = Buffer.from(properties.get(Property.UNIQ_KEY) ?? '');
     const isPlain = isPlainText(unique, 0, unique.length);
-    return { queueId: stored.queueId, result, unique: isPlain ? unique : Buffer.alloc(0) };
+    // A delayed message is answered with the queue it will be delivered to, as Apache does.
+    return { queueId: target.queueId, result, unique: isPlain ? unique : Buffer.alloc(0) };
   }
 
   /** A retry that came too often goes to the dead letter topic, at once and without delay. */
