@@ -167,16 +167,23 @@ export class FileMessageStore implements MessageStore {
     return state.lastRecord < files.minOffset ? -1 : state.lastRecord;
   }
 
+  /** Only a copy is ever cut: what an active side wrote, clients may have been told of. */
+  #requireStandby(): void {
+    const { writeState } = this.#parts.guard;
+    if (writeState === 'standby') return;
+    throw new DrError('REFUSED', `cannot cut the log of a store that is ${writeState}`);
+  }
+
   async truncate(to: number): Promise<void> {
-    const { guard, files, state, topics, index, exact, keeping, syncer } = this.#parts;
-    if (guard.writeState === 'open' || guard.writeState === 'fenced') {
-      throw new DrError('REFUSED', `cannot cut the log of a store that is ${guard.writeState}`);
-    }
+    const { files, state, topics, index, exact, keeping, syncer } = this.#parts;
+    this.#requireStandby();
     if (to > state.dispatched || to < files.minOffset || !Number.isInteger(to)) {
       throw new DrError('NOT_FOUND', `offset ${to} is not in the log`);
     }
     await keeping.settle();
     await syncer.idle();
+    // Time has passed: one tick from here to the cut.
+    this.#requireStandby();
     if (!this.#writer.isIdle) throw new DrError('BUSY', 'records are still being written');
     exact.rewind();
     files.cut(to);

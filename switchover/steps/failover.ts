@@ -41,6 +41,10 @@ async function sealOld(run: Run, brokerName: string, endMs: number): Promise<Sea
   const opId = sealedBy ?? run.opId;
   // Both calls share the time: a side that stops answering between them costs no more than one.
   const leftMs = () => Math.max(1, endMs - run.tools.nowMs());
+  if (source?.writeState === 'fenced' && source.opId && source.opId !== run.opId) {
+    // The fence of a switch this failover supersedes: it would open again by itself, unsealed.
+    await run.control(address, DR_CODE.UNFENCE, { opId: source.opId }, leftMs());
+  }
   if (!sealedBy) await fenceOne(run, brokerName, LIMITS.parkedMs, leftMs());
   const token = await run.control<SealedTailToken>(address, DR_CODE.SEAL, { opId }, leftMs());
   run.patchSource(brokerName, { writeState: 'sealed', opId });

@@ -1,4 +1,6 @@
 // The boot check: silence never opens a store, an answer does, a higher epoch closes it for good.
+import * as fs from 'node:fs';
+import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DrError } from '../../../core-broker/base/index.ts';
 import { PeerWatch } from '../../../core-broker/broker/dr/roles/peer-watch.ts';
@@ -116,6 +118,24 @@ describe('boot check', () => {
     await watch().ask();
     expect(broker.guard.writeState).toBe('standby');
     expect(broker.known.active).toEqual({ region: 'west', epoch: 7 });
+  });
+});
+
+describe('a disk that takes no epoch file', () => {
+  it('keeps the store closed and the watch alive until it does', async () => {
+    peerSays(status('standby', 1));
+    const one = watch();
+    await one.ask();
+    const obstacle = path.join(broker.root, 'drEpoch.tmp');
+    fs.mkdirSync(obstacle);
+    expect(() => broker.guard.seal('op')).toThrow();
+    expect(broker.guard.writeState).toBe('closed');
+    await one.ask();
+    expect(broker.guard.writeState).toBe('closed');
+    expect(one.reasons[0]).toContain('cannot be written');
+    fs.rmdirSync(obstacle);
+    await one.ask();
+    expect(broker.guard.writeState).toBe('open');
   });
 });
 

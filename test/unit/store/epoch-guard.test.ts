@@ -217,6 +217,20 @@ describe('what is on disk is what is in force', () => {
     expect(store.guard.writeState).toBe('sealed');
   });
 
+  test('the log of an active side is never cut, whether it takes writes or not', async () => {
+    await open();
+    await expect(store.truncate(0)).rejects.toThrow('closed');
+    store.guard.open(1);
+    await expect(store.truncate(0)).rejects.toThrow('open');
+    store.guard.seal('op');
+    await expect(store.truncate(0)).rejects.toThrow('sealed');
+    store.guard.depose({ region: 'west', epoch: 2 });
+    await expect(store.truncate(0)).rejects.toThrow('deposed');
+    const { lineage } = store.guard.state;
+    store.guard.demote({ opId: 'op', epoch: 2, lineage });
+    await store.truncate(0);
+  });
+
   test('an abnormal boot of an active side begins a new stretch, a clean one does not', async () => {
     await open();
     store.guard.open(1);

@@ -289,6 +289,28 @@ describe('failover', () => {
     expect(world.violations()).toEqual([]);
   });
 
+  test('a dead old side that refuses connections costs no time', async () => {
+    cutEast();
+    const { controller, events } = modelController(world, store);
+    await controller.failover({ acceptDataLoss: true });
+    const steps = events.flatMap((event) => (event.type === 'step' ? [event] : []));
+    const at = (stage: string) =>
+      steps.find((event) => event.step === 'cut-off' && event.stage === stage)?.atMs ?? Number.NaN;
+    expect(at('after') - at('before')).toBeLessThan(50);
+  });
+
+  test('takes over the fence of a switch that died: the old side is sealed all the same', async () => {
+    const east = world.broker('east');
+    east.answer(DR_CODE.FENCE, { opId: 'switchover-dead', deadlineMs: 10_000 });
+    const result = await modelController(world, store).controller.failover({
+      acceptDataLoss: true,
+    });
+    expect(result.statement).toMatchObject({ confirmedMissing: 0, unknownSinceMs: undefined });
+    world.advance(200);
+    expect(world.missingIn('west')).toEqual([]);
+    expect(east.retired.has('switchover-dead')).toBe(true);
+  });
+
   test('seals an old side that still answers and fetches its tail first: exact, nothing lost', async () => {
     const result = await modelController(world, store).controller.failover({
       acceptDataLoss: true,
