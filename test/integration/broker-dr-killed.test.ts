@@ -48,6 +48,22 @@ async function insist<T>(name: RegionName, code: number, body: object = OP): Pro
   }
 }
 
+/** Waits until the region's own name server gives the topic this permission. */
+async function untilPermission(name: RegionName, permission: number): Promise<void> {
+  await waitFor(
+    `permission ${permission} in ${name}`,
+    async () => {
+      const ext = { topic: 'TopicTest', acceptStandardJsonOnly: true };
+      const route = await peer.invoke(stage.files(name).nameserver, { code: 105, ext }, 3_000);
+      const { queueDatas = [] } = JSON.parse(route.body?.toString() || '{}') as {
+        queueDatas?: { perm: number }[];
+      };
+      return queueDatas.length > 0 && queueDatas.every(({ perm }) => perm === permission);
+    },
+    { timeoutMs: PATIENT_MS },
+  );
+}
+
 const promote = () => {
   const body = { ...OP, fromEpoch: 1, token, forced: false };
   return insist<PromoteResult>('west', DR_CODE.PROMOTE, body);
@@ -103,6 +119,18 @@ test('a reversed side that is killed follows the new source and goes on relaying
   expect(await send('east', 'over the relay')).toBe(0);
   const end = await stage.level('east');
   expect(stage.sameLog(end)).toBe(true);
+});
+
+test('routes name one writable region: a standby is readable once it relays no more', async () => {
+  await untilPermission('west', 6);
+  // It takes its clients' writes and sends them on.
+  await untilPermission('east', 6);
+  await stage.ask('east', DR_CODE.RELAY_STOP, OP);
+  await untilPermission('east', 4);
+  await killAndStart('east');
+  await stage.until('east', 'a standby', ({ role }) => role === 'standby');
+  await untilPermission('east', 4);
+  expect(await send('east', 'refused')).toBe(16);
 });
 
 test('a promoted side opens by the global name server while its peer is dead', async () => {

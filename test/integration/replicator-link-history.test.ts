@@ -221,6 +221,12 @@ describe('lag and metadata', () => {
     expect(report).toMatchObject({ sampledAtMs: kept.sampledAtMs, sourceEnd: kept.maxOffset });
     expect(report.queues).toContainEqual({ queue: 'orders@0', standbyMax: 4, sourceMax: 5 });
     await until(() => again.status().lagMs > 0 && !again.health().isHealthy, 'age grows');
+    await again.stop();
+    // There and back: the same source, but another region has written in between.
+    stage.sink.epoch = 3;
+    const later = stage.link({ connectTimeoutMs: 200 });
+    await later.start();
+    expect(later.tailReport(() => 4)).toMatchObject({ sampledAtMs: 0, sourceEnd: 0, queues: [] });
   });
 
   test('topics, groups and offsets follow the lists; the final sync brings the digest of the source', async () => {

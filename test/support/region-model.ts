@@ -39,6 +39,8 @@ export class ModelBroker {
   haltedBy: string | undefined;
   finalSyncedBy: string | undefined;
   relayTo: string | undefined;
+  /** Address the link follows. */
+  source = '';
   sampledAtMs = 0;
   sampledEnd = 0;
   readonly retired = new Set<string>();
@@ -93,7 +95,7 @@ export class ModelBroker {
       link: isStandby
         ? {
             state: this.haltedBy ? 'halted' : this.canFollow() ? 'following' : 'connecting',
-            source: source.name,
+            source: this.source,
             lagMessages: lag / RECORD_BYTES,
             lagBytes: lag,
             lagMs: lag > 0 ? TICK_MS : 0,
@@ -292,6 +294,7 @@ export class ModelBroker {
 
   #reverse(body: ModelBody): DrStatus {
     const epoch = Number(body['epoch']);
+    this.source = String(body['source']);
     if (this.role === 'standby') return this.status();
     if (this.epoch >= epoch) throw new DrError('FENCED', 'epoch');
     const isPrefix = this.log.every((record, index) => this.twin.log[index]?.id === record.id);

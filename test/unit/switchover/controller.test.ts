@@ -204,6 +204,24 @@ describe('switchover', () => {
     expect((await fails(modelController(world, store).controller.resume())).code).toBe('NOT_FOUND');
   });
 
+  test('a reversal whose broker was killed between role and link is repeated by resume', async () => {
+    const east = world.broker('east');
+    const wire: FaultyWire = {
+      faultOf: () => 'ok',
+      onEffect: (_call, code) => {
+        if (code !== DR_CODE.REVERSE) return;
+        Object.assign(east, { role: 'standby', epoch: 2, sealedBy: undefined, isDeposed: false });
+        east.isUp = false;
+      },
+    };
+    const reason = await fails(modelController(world, store, { wire }).controller.switchover({}));
+    expect(reason.code).toBe('INCOMPLETE');
+    east.isUp = true;
+    expect(east.source).toBe('');
+    await modelController(world, store).controller.resume();
+    expect(east.source).toBe('west-a:1');
+  });
+
   test('a write pause longer than parked sends live is a usage error', async () => {
     const { controller } = modelController(world, store);
     expect((await fails(controller.switchover({ maxWritePauseMs: 9_000 }))).code).toBe('USAGE');
