@@ -43,6 +43,8 @@ const DIGITS_MAX = 15;
 
 /** Decimal integer in bytes [start, start + length): optional minus, no leading zeros; else NaN. */
 export function parseNumber(bytes: Buffer, start: number, length: number): number {
+  // Nearly every number of a send is one digit.
+  if (length === 1) return oneDigit(bytes[start]!);
   let at = start;
   const end = start + length;
   const negative = length > 1 && bytes[at] === 0x2d;
@@ -57,6 +59,10 @@ export function parseNumber(bytes: Buffer, start: number, length: number): numbe
     value = value * 10 + digit;
   }
   return negative ? -value : value;
+}
+
+function oneDigit(byte: number): number {
+  return byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : NOT_A_NUMBER;
 }
 
 /** 1 for `true`, 0 for `false`, else NaN. */
