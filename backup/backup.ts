@@ -5,8 +5,8 @@ import { randomBytes } from 'node:crypto';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { type Clock, DrError, systemClock } from '../core-broker/base/index.ts';
-import { type BackupConfig, defaultStoreId } from './config.ts';
-import { segmentsOf } from './manifest.ts';
+import { type BackupConfig, defaultStoreId, workersOf } from './config.ts';
+import { isProven, isWhole, type Manifest, segmentsOf } from './manifest.ts';
 import {
   createPace,
   type ObjectStore,
@@ -60,7 +60,9 @@ export interface BackupListing {
   files: number | undefined;
   storedBytes: number | undefined;
   isEncrypted: boolean | undefined;
-  /** ok, gap (archived with a hole), incomplete (segments missing), damaged (manifest unreadable) */
+  /** Every record was proven while it was archived. */
+  isProven: boolean;
+  /** ok, gap (archived with a hole or damage), incomplete (segments missing), damaged (manifest) */
   state: 'ok' | 'gap' | 'incomplete' | 'damaged';
   problem: string | undefined;
 }
@@ -187,8 +189,9 @@ class RepositoryBackup implements Backup {
         files: manifest?.files.length,
         storedBytes: manifest && segmentsOf(manifest).reduce((sum, s) => sum + s.storedBytes, 0),
         isEncrypted: manifest && manifest.encryption !== null,
+        isProven: manifest !== undefined && isProven(manifest),
         state: stateOf(manifest, missing),
-        problem: problem?.message ?? (missing > 0 ? `${missing} segments missing` : undefined),
+        problem: problem?.message ?? problemOf(manifest, missing),
       };
     });
   }
@@ -256,7 +259,7 @@ class RepositoryBackup implements Backup {
   }
 
   async #withPool<T>(use: (pool: SegmentPool) => Promise<T>): Promise<T> {
-    const pool = new SegmentPool(this.#config.workers);
+    const pool = new SegmentPool(workersOf(this.#config));
     try {
       return await use(pool);
     } catch (reason) {
@@ -267,10 +270,21 @@ class RepositoryBackup implements Backup {
   }
 }
 
-function stateOf(manifest: { log: { gaps: unknown[] } } | undefined, missing: number) {
+function stateOf(manifest: Manifest | undefined, missing: number) {
   if (!manifest) return 'damaged' as const;
   if (missing > 0) return 'incomplete' as const;
-  return manifest.log.gaps.length > 0 ? ('gap' as const) : ('ok' as const);
+  return isWhole(manifest) ? ('ok' as const) : ('gap' as const);
+}
+
+function problemOf(manifest: Manifest | undefined, missing: number): string | undefined {
+  if (missing > 0) return `${missing} segments missing`;
+  const { gaps = [], damage = [] } = manifest?.log ?? {};
+  const places = [
+    ...damage.map(({ file, from }) => `damage in ${file} at ${from}`),
+    ...gaps.map(({ from, to }) => `nothing from ${from} to ${to}`),
+  ];
+  if (places.length === 0) return undefined;
+  return places.length > 1 ? `${places[0]} and ${places.length - 1} more` : places[0];
 }
 
 /** Sorts by time; the random part keeps two runs of one millisecond apart. */

@@ -67,10 +67,10 @@ export const backupConfigSchema = z.strictObject({
   compressionLevel: z.int().min(1).max(19).default(1).describe('zstd level'),
   workers: z
     .int()
-    .min(1)
+    .min(0)
     .max(64)
-    .default(Math.max(1, Math.min(4, os.availableParallelism())))
-    .describe('threads that compress'),
+    .default(0)
+    .describe('threads that compress; 0 = one per core, at most 4'),
   bytesPerSecondMax: z.int().min(1024).optional().describe('bound of the traffic to the target'),
   encryptionKeyFile: z.string().optional().describe('32 bytes or 64 hex digits; absent = clear'),
   keep: keep.prefault({}),
@@ -96,6 +96,10 @@ export const jobsConfigSchema = z.discriminatedUnion('kind', [
 
 export type BackupConfig = z.infer<typeof backupConfigSchema>;
 export type JobsConfig = z.infer<typeof jobsConfigSchema>;
+
+/** Threads a configuration means on this machine. */
+export const workersOf = (config: Pick<BackupConfig, 'workers'>): number =>
+  config.workers > 0 ? config.workers : Math.min(4, os.availableParallelism());
 
 /** Name of a store nobody named: the same for the same folder of the same machine. */
 export function defaultStoreId(rootDir: string): string {

@@ -22,6 +22,9 @@ const segmentSchema = z.strictObject({
 
 const gapSchema = z.strictObject({ from: count, to: count });
 
+/** Archived bytes that are no valid record: physical offsets, to = where the log goes on. */
+const damageSchema = z.strictObject({ file: z.string(), from: count, to: count });
+
 const logFileSchema = z.strictObject({
   name: z.string().regex(/^\d{20}$/),
   startOffset: count,
@@ -33,6 +36,8 @@ const logFileSchema = z.strictObject({
   firstStoreTimestampMs: count.nullable(),
   /** SHA-256 of the first 4 KiB and the last 64 KiB archived: tells whether a file is still the same. */
   edgesSha256: hex64,
+  /** Records proven with their CRCs while the file was archived; null: damaged, or never proven. */
+  records: count.nullable().default(null),
   segments: z.array(segmentSchema),
 });
 
@@ -63,6 +68,7 @@ const manifestSchema = z.strictObject({
     fileSizeBytes: count,
     lastStoreTimestampMs: count.nullable(),
     gaps: z.array(gapSchema),
+    damage: z.array(damageSchema).default([]),
   }),
   files: z.array(logFileSchema),
   metadata: z.array(metadataSchema),
@@ -73,6 +79,7 @@ const manifestSchema = z.strictObject({
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestFile = z.infer<typeof logFileSchema>;
 export type ManifestMetadata = z.infer<typeof metadataSchema>;
+export type Damage = z.infer<typeof damageSchema>;
 export type SegmentRef = z.infer<typeof segmentSchema>;
 
 const envelopeSchema = z.strictObject({
@@ -172,8 +179,28 @@ function findContradiction(manifest: Manifest): string | undefined {
   }
   if (end !== log.max) return `ends at ${end}, not at ${log.max}`;
   const named = log.gaps.map((gap) => `${gap.from}-${gap.to}`);
-  return gaps.join() === named.join() ? undefined : 'its gaps are not those of its files';
+  if (gaps.join() !== named.join()) return 'its gaps are not those of its files';
+  return findWrongDamage(manifest);
 }
+
+function findWrongDamage({ log, files }: Manifest): string | undefined {
+  for (const { file: name, from, to } of log.damage) {
+    const file = files.find((candidate) => candidate.name === name);
+    if (!file || from >= to || from < file.startOffset || to > file.startOffset + file.dataBytes) {
+      return `damage at ${from} lies in none of its files`;
+    }
+    if (file.records !== null) return `${name} is damaged and proven`;
+  }
+  return undefined;
+}
+
+/** True when every record was walked with its CRC while it was archived, and no byte is missing. */
+export const isProven = (manifest: Manifest): boolean =>
+  isWhole(manifest) && manifest.files.every((file) => file.records !== null);
+
+/** True when nothing is known to be missing or damaged. */
+export const isWhole = ({ log }: Manifest): boolean =>
+  log.gaps.length === 0 && log.damage.length === 0;
 
 /** Ids of every segment a manifest needs. */
 export function segmentsOf(manifest: Manifest): SegmentRef[] {

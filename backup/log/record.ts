@@ -6,12 +6,14 @@
 // Invariant: a record is valid only if its parts add up to its size, the body's CRC matches and it says
 // the physical offset it stands at (recycled files hold old records that look valid otherwise).
 // Source: Apache RocketMQ CommitLog.checkMessageAndReturnSize, behaviour only.
-import { crc32 } from 'node:zlib';
+import { bodyCrc } from '../../core-broker/protocol/index.ts';
 
 const MAGIC_V1 = 0xdaa320a7 | 0;
 const MAGIC_V2 = 0xdaa320ab | 0;
 const MAGIC_BLANK = 0xcbd43194 | 0;
 const FIXED_BYTES_MIN = 91;
+/** Bytes of a record that hold its size, magic and physical offset. */
+export const RECORD_HEAD_BYTES = 36;
 /** Blank marker at the end of a rolled file: size and magic. */
 export const BLANK_BYTES = 8;
 /** Body 4 MiB plus properties and header, with room for stores that raised maxMessageSize. */
@@ -112,8 +114,7 @@ function readParts(place: RecordPlace, view: RecordView, topicLengthBytes: numbe
 
 function bodyMatches(place: RecordPlace, start: number, length: number): boolean {
   if (length === 0 || place.checkBody === false) return true;
-  const crc = crc32(place.bytes.subarray(start, start + length)) & 0x7fffffff;
-  return crc === place.bytes.readInt32BE(place.at + 8);
+  return bodyCrc(place.bytes, start, start + length) === place.bytes.readInt32BE(place.at + 8);
 }
 
 /** 64-bit big-endian as a number; exact below 2^53. */

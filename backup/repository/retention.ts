@@ -1,9 +1,9 @@
 // Which backups may go. The choice is pure; the deletion follows it in a safe order.
-// Invariants: the newest complete backup whose segments are all present is never deleted, whatever the
-// policy says; a segment named by any remaining manifest is never deleted; while one manifest cannot be
+// Invariants: a backup that is better proven than every newer one is never deleted, whatever the policy
+// says: rot that reached the newer ones must not push out the sound one. A segment named by any remaining manifest is never deleted; while one manifest cannot be
 // read nobody knows what it names, so no segment is deleted at all.
 import { DrError } from '../../core-broker/base/index.ts';
-import { type Manifest, segmentsOf } from '../manifest.ts';
+import { isProven, isWhole, type Manifest, segmentsOf } from '../manifest.ts';
 import type { ObjectInfo } from '../object-store/index.ts';
 import { type ManifestEntry, missingSegments, type Repository } from './repository.ts';
 import { markPrune } from './work-marks.ts';
@@ -51,8 +51,13 @@ function reasonsToKeep(
     if (entry && !reasons.has(entry)) reasons.set(entry, why);
   };
   const newest = [...entries].reverse();
-  const good = newest.filter((entry) => isGood(entry.manifest, facts.present));
-  keep(good[0], 'last good one');
+  const good = newest.filter((entry) => rank(entry.manifest, facts.present) >= RANK.whole);
+  let best: number = RANK.useless;
+  for (const entry of newest) {
+    const own = rank(entry.manifest, facts.present);
+    if (own > best) keep(entry, own >= RANK.whole ? 'last good one' : 'better than the newer ones');
+    best = Math.max(best, own);
+  }
   for (const entry of newest.slice(0, policy.last)) keep(entry, `one of the last ${policy.last}`);
   const days = new Map<string, ManifestEntry>();
   for (const entry of good) {
@@ -69,10 +74,23 @@ function reasonsToKeep(
   return reasons;
 }
 
-const isGood = (manifest: Manifest | undefined, present: ReadonlyMap<string, ObjectInfo>) =>
-  manifest !== undefined &&
-  manifest.log.gaps.length === 0 &&
-  missingSegments(segmentsOf(manifest), present).length === 0;
+/** How much a backup is worth; higher is better. */
+const RANK = {
+  /** Unreadable, or segments are missing. */
+  useless: 0,
+  /** All that was archived is there, with gaps or damage. */
+  partial: 1,
+  /** Nothing is known to be wrong. */
+  whole: 2,
+  /** Every record was proven while it was archived. */
+  proven: 3,
+} as const;
+
+function rank(manifest: Manifest | undefined, present: ReadonlyMap<string, ObjectInfo>): number {
+  if (!manifest || missingSegments(segmentsOf(manifest), present).length > 0) return RANK.useless;
+  if (isProven(manifest)) return RANK.proven;
+  return isWhole(manifest) ? RANK.whole : RANK.partial;
+}
 
 export interface PruneResult {
   isDryRun: boolean;

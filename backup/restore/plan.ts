@@ -37,6 +37,7 @@ export function planRestore(manifest: Manifest, cut: RestoreCut): RestorePlan {
       context: { gaps: log.gaps },
     });
   }
+  refuseDamage(manifest, files, cut);
   const segments = [...files, ...manifest.metadata].flatMap((part) => part.segments);
   return {
     files,
@@ -44,6 +45,20 @@ export function planRestore(manifest: Manifest, cut: RestoreCut): RestorePlan {
     rawBytes: segments.reduce((sum, segment) => sum + segment.rawBytes, 0),
     storedBytes: segments.reduce((sum, segment) => sum + segment.storedBytes, 0),
   };
+}
+
+/** A cut by time may lie before damage in the last file it needs: there the scan decides. */
+function refuseDamage({ log }: Manifest, files: readonly ManifestFile[], cut: RestoreCut): void {
+  const end =
+    cut && 'toOffset' in cut
+      ? cut.toOffset
+      : ((cut ? files.at(-1)?.startOffset : endOf(files)) ?? log.min);
+  const found = log.damage.find((damage) => damage.from < end);
+  if (!found) return;
+  throw new DrError('INCOMPLETE', `${found.file}: no valid record from ${found.from} on`, {
+    hint: `restore what is before it with --to-offset ${found.from}, or an earlier backup`,
+    context: { damage: log.damage },
+  });
 }
 
 function isBefore(file: ManifestFile, cut: RestoreCut): boolean {

@@ -57,11 +57,15 @@ export async function scanRestored(folder: string, plan: RestorePlan): Promise<R
       else count(found, visit, plan.cut);
       return true;
     });
-    requireWhole(scan, input, isCut);
+    requireWhole(scan, input, isCut || isAtCut(scan, plan.cut));
     if (!isCut) found.end = scan.end;
   }
   return found;
 }
+
+/** A cut exactly where damage begins: every record before it was there. */
+const isAtCut = (scan: FileScan, cut: RestoreCut): boolean =>
+  cut !== undefined && 'toOffset' in cut && scan.end >= cut.toOffset;
 
 const recordOf = ({ view, physicalOffset }: ScanVisit) => ({
   end: physicalOffset + view.sizeBytes,

@@ -27,12 +27,11 @@ export interface BuiltSegment {
   object: Uint8Array;
 }
 
-/** Fills the buffer with the next raw bytes; the builder asks in order. */
-export type ReadRaw = (into: Buffer, offset: number) => void;
+/** The next raw bytes; the builder asks in order and is done with them when it asks again. */
+export type ReadRaw = (offset: number, length: number) => Buffer;
 
 const NO_SALT = Buffer.alloc(16);
 const COMPRESS_CHUNK = FRAME_BYTES + (FRAME_BYTES >>> 7);
-const scratch = { raw: Buffer.alloc(0) };
 
 interface Packed {
   frames: Buffer[];
@@ -62,11 +61,9 @@ export function buildSegment(rawBytes: number, read: ReadRaw, options: BuildOpti
 
 function packFrames(rawBytes: number, read: ReadRaw, options: BuildOptions): Packed {
   const packed: Packed = { frames: [], rawLengths: [], digests: [] };
-  if (scratch.raw.length === 0) scratch.raw = Buffer.allocUnsafeSlow(FRAME_BYTES);
   const params = { [constants.ZSTD_c_compressionLevel]: options.level };
   for (let at = 0; at < rawBytes; at += FRAME_BYTES) {
-    const raw = scratch.raw.subarray(0, Math.min(FRAME_BYTES, rawBytes - at));
-    read(raw, at);
+    const raw = read(at, Math.min(FRAME_BYTES, rawBytes - at));
     packed.digests.push(digestOf(raw, options.key));
     packed.rawLengths.push(raw.length);
     packed.frames.push(zstdCompressSync(raw, { params, chunkSize: COMPRESS_CHUNK }));

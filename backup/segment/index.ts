@@ -2,4 +2,5 @@
 export { buildSegment, openSegment } from './codec.ts';
 export { FRAME_BYTES, SEGMENT_BYTES } from './format.ts';
 export { SegmentPool } from './pool.ts';
+export type { RangeScan } from './record-scan.ts';
 export { keyedDigest, keyId, type RepositoryKey, readKeyFile } from './seal.ts';

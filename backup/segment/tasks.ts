@@ -3,7 +3,8 @@
 import * as fs from 'node:fs';
 import { DrError } from '../../core-broker/base/index.ts';
 import { buildSegment, openSegment } from './codec.ts';
-import { FRAME_BYTES } from './format.ts';
+import { FRAME_BYTES, SEGMENT_BYTES } from './format.ts';
+import { type RangeScan, RangeScanner, type ScanTarget } from './record-scan.ts';
 
 export interface ArchiveTask {
   kind: 'archive';
@@ -12,6 +13,8 @@ export interface ArchiveTask {
   rawBytes: number;
   level: number;
   key: Uint8Array | undefined;
+  /** The records to prove on the way. */
+  scan: ScanTarget;
 }
 
 export interface ExtractTask {
@@ -29,6 +32,7 @@ export type SegmentTask = ArchiveTask | ExtractTask;
 export interface ArchiveAnswer {
   id: string;
   object: Uint8Array;
+  scan: RangeScan;
 }
 
 export interface ExtractAnswer {
@@ -37,12 +41,28 @@ export interface ExtractAnswer {
 
 const keyOf = (key: Uint8Array | undefined) => (key === undefined ? undefined : { bytes: key });
 
-/** Reads one range of a file and packs it. @throws DrError CORRUPT when the file is shorter */
+/** One range, front to back: the scan sees its records whole while its frames go out one by one. */
+const scratch = { range: Buffer.alloc(0) };
+
+/**
+ * Reads one range of a file once, packs it and proves its records while the bytes are warm.
+ * @throws DrError CORRUPT when the file is shorter
+ */
 export function runArchive(task: ArchiveTask): ArchiveAnswer {
+  if (scratch.range.length === 0) scratch.range = Buffer.allocUnsafeSlow(SEGMENT_BYTES);
+  const range = scratch.range.subarray(0, task.rawBytes);
   const fd = fs.openSync(task.path, 'r');
   try {
-    const read = (into: Buffer, offset: number) => readExactly(fd, into, task.offset + offset);
-    return buildSegment(task.rawBytes, read, { level: task.level, key: keyOf(task.key) });
+    const scanner = new RangeScanner(range, task.offset, task.scan);
+    const read = (offset: number, length: number) => {
+      const raw = range.subarray(offset, offset + length);
+      readExactly(fd, raw, task.offset + offset);
+      scanner.advance(offset + length);
+      return raw;
+    };
+    const built = buildSegment(task.rawBytes, read, { level: task.level, key: keyOf(task.key) });
+    const scan = scanner.finish((into, position) => readExactly(fd, into, position));
+    return { ...built, scan };
   } finally {
     fs.closeSync(fd);
   }

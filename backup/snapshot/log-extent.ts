@@ -1,15 +1,14 @@
 // How far the log of a live store reaches: the end of its last whole record, found by scanning the
-// newest file that holds data. Files behind it were allocated ahead and are empty.
-
+// newest file that holds data. Files behind it were allocated ahead and are empty: a file counts as such
+// only after every byte of it was looked at.
 import { hash } from 'node:crypto';
 import * as fs from 'node:fs';
-import * as path from 'node:path';
-import { DrError, sleep } from '../../core-broker/base/index.ts';
+import { sleep } from '../../core-broker/base/index.ts';
 import {
   emptyView,
+  endOfDamage,
   type FileScan,
   findGaps,
-  findNextRecord,
   type Gap,
   type LogFile,
   readRecord,
@@ -35,7 +34,7 @@ export async function findExtent(
   let count = files.length;
   while (count > 0) {
     const file = files[count - 1] as LogFile;
-    const scan = await scanSettled({
+    const scan = await findEnd({
       path: pathOf(file.name),
       startOffset: file.startOffset,
       sizeBytes: file.sizeBytes,
@@ -63,27 +62,32 @@ const PAUSE_MS = 50;
 const PROVEN_BYTES = 32 * 1024 * 1024;
 
 /**
- * Scans a file that may be written to meanwhile: a record caught half-written is whole a moment later.
- * @throws DrError CORRUPT when valid records follow bytes that are none: the end is not the end
+ * Finds the end of the last valid record of a file. Bytes that are none, zeros included, end the log only
+ * if nothing valid follows; else the log goes on behind them, and the copy will report the damage.
  */
-async function scanSettled(input: ScanInput): Promise<FileScan> {
+async function findEnd(input: ScanInput): Promise<FileScan> {
   let scan = await scanTail(input);
-  for (let attempt = 1; scan.stop === 'invalid' && attempt < TRIES; attempt++) {
+  for (let attempt = 1; attempt < TRIES; attempt++) {
+    if ((await goesOnAt(input, scan)) === undefined && scan.stop !== 'invalid') return scan;
+    // It may be written to: a record caught half-written is whole a moment later.
     await sleep(PAUSE_MS);
     scan = await scanTail(input);
   }
-  if (scan.stop !== 'invalid') return scan;
-  const next = await findNextRecord(input, scan.end + 1);
-  if (next === undefined) return scan;
-  const file = `${path.basename(input.path)}`;
-  const text = `${file}: damaged at ${scan.end}, valid records follow at ${next}`;
-  throw new DrError('CORRUPT', text, {
-    hint: 'repair the store from a replica or an earlier backup, then run the backup again',
-    context: { file, offset: scan.end, next },
-  });
+  for (;;) {
+    const from = await goesOnAt(input, scan);
+    if (from === undefined) return scan;
+    const { lastStoreTimestampMs } = scan;
+    scan = await scanTail({ ...input, from });
+    scan.lastStoreTimestampMs ??= lastStoreTimestampMs;
+  }
 }
 
-/** Structure from the start, then CRCs of the newest part; older bodies are proven by verify. */
+async function goesOnAt(input: ScanInput, scan: FileScan): Promise<number | undefined> {
+  if (scan.stop !== 'invalid' && scan.stop !== 'zero') return undefined;
+  return await endOfDamage(input, scan.end);
+}
+
+/** Structure from the start, then CRCs of the newest part; older bodies are proven while they are archived. */
 async function scanTail(input: ScanInput): Promise<FileScan> {
   const marks: number[] = [];
   const rough = await scanFile({ ...input, checkBody: false }, ({ physicalOffset }) => {
@@ -92,7 +96,7 @@ async function scanTail(input: ScanInput): Promise<FileScan> {
     return true;
   });
   // The mark before the last: at least PROVEN_BYTES are walked again.
-  const from = marks.at(-2) ?? input.startOffset;
+  const from = marks.at(-2) ?? input.from ?? input.startOffset;
   const proven = await scanFile({ ...input, from }, () => true);
   return {
     ...proven,

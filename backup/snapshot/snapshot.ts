@@ -7,6 +7,7 @@ import * as path from 'node:path';
 import { type Clock, DrError } from '../../core-broker/base/index.ts';
 import { listLogFiles, type QueueState, readQueueStates } from '../log/index.ts';
 import {
+  type Damage,
   MANIFEST_VERSION,
   type Manifest,
   type ManifestFile,
@@ -45,11 +46,15 @@ export interface SnapshotInput {
 export interface SnapshotResult {
   id: string;
   storeId: string;
-  /** False: a gap in the log; what there is was archived. */
+  /** False: a gap or damage in the log; what there is was archived. */
   isComplete: boolean;
   logMin: number;
   logMax: number;
   gaps: { from: number; to: number }[];
+  /** Stretches of archived bytes that are no valid record. */
+  damage: Damage[];
+  /** Records proven while they were archived. */
+  records: number;
   files: number;
   filesReused: number;
   rawBytes: number;
@@ -178,9 +183,7 @@ async function archiveMetadata(
     };
     for (let at = 0; at < content.length; at += SEGMENT_BYTES) {
       const piece = content.subarray(at, at + SEGMENT_BYTES);
-      const read = (into: Buffer, offset: number) => {
-        piece.copy(into, 0, offset, offset + into.length);
-      };
+      const read = (offset: number, length: number) => piece.subarray(offset, offset + length);
       const { id, object } = buildSegment(piece.length, read, { level, key: repository.key });
       await repository.putSegment(id, object);
       entry.segments.push({ id, rawBytes: piece.length, storedBytes: object.length });
@@ -216,6 +219,7 @@ function compose(input: SnapshotInput, draft: Draft): Manifest {
       fileSizeBytes: extent.files[0]?.sizeBytes ?? 0,
       lastStoreTimestampMs: extent.lastStoreTimestampMs ?? null,
       gaps: extent.gaps,
+      damage: tally.damage,
     },
     files: tally.files,
     metadata: draft.metadata,
@@ -231,10 +235,12 @@ function report(
   return {
     id: manifest.id,
     storeId: manifest.storeId,
-    isComplete: manifest.log.gaps.length === 0,
+    isComplete: manifest.log.gaps.length === 0 && manifest.log.damage.length === 0,
     logMin: manifest.log.min,
     logMax: manifest.log.max,
     gaps: manifest.log.gaps,
+    damage: manifest.log.damage,
+    records: manifest.files.reduce((sum, file) => sum + (file.records ?? 0), 0),
     files: manifest.files.length,
     filesReused: tally.filesReused,
     rawBytes: tally.rawBytes,

@@ -1,7 +1,7 @@
 // Proves a backup at one of three depths. Each deeper one contains the ones before.
 //   listed   manifest intact, every segment present in its size
 //   hashed   every frame of every segment read back and proven
-//   scanned  restored into a temporary folder and every record walked
+//   restored restored into a temporary folder and every record walked
 // A gap or a broken proof is a result, not an exception: the caller turns `code` into an exit status.
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -13,7 +13,7 @@ import { missingSegments, type Repository, segmentKey } from '../repository/inde
 import { restoreStore } from '../restore/index.ts';
 import type { SegmentPool } from '../segment/index.ts';
 
-export const VERIFY_DEPTHS = ['listed', 'hashed', 'scanned'] as const;
+export const VERIFY_DEPTHS = ['listed', 'hashed', 'restored'] as const;
 export type VerifyDepth = (typeof VERIFY_DEPTHS)[number];
 
 export interface VerifyProblem {
@@ -58,11 +58,12 @@ export async function verifyBackup(input: VerifyInput): Promise<VerifyResult> {
     const needed = uniqueSegments(manifest);
     state.segments = needed.length;
     reportGaps(manifest, state.problems);
+    reportDamage(manifest, state.problems);
     await checkListed(input, needed, state.problems);
     if (input.depth !== 'listed') await checkHashed(input, needed, state);
     const isSound = state.problems.length === 0;
-    if (input.depth === 'scanned' && isSound) {
-      records = await checkScanned(input, manifest, state.problems);
+    if (input.depth === 'restored' && isSound) {
+      records = await checkRestored(input, manifest, state.problems);
     }
   }
   return {
@@ -98,6 +99,13 @@ function reportGaps(manifest: Manifest, problems: VerifyProblem[]): void {
   for (const gap of manifest.log.gaps) {
     const text = `${gap.to - gap.from} bytes of the log were not there at backup time`;
     problems.push({ kind: 'gap', at: `${gap.from}-${gap.to}`, text });
+  }
+}
+
+function reportDamage(manifest: Manifest, problems: VerifyProblem[]): void {
+  for (const { file, from, to } of manifest.log.damage) {
+    const text = `${to - from} bytes were no valid record when they were archived`;
+    problems.push({ kind: 'record', at: `${file}:${from}`, text });
   }
 }
 
@@ -152,7 +160,7 @@ async function proveSegment(
   }
 }
 
-async function checkScanned(
+async function checkRestored(
   input: VerifyInput,
   manifest: Manifest,
   problems: VerifyProblem[],

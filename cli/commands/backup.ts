@@ -37,7 +37,7 @@ async function atDesk(input: CommandInput, work: (desk: Desk) => Promise<number>
   }
 }
 
-/** `dr backup run`. */
+/** `dr backup run`: 0 archived, 3 with a gap, 9 with damaged records; what there is was archived. */
 export function runBackup(input: CommandInput): Promise<number> {
   return atDesk(input, async ({ config, backup, format }) => {
     const place = storePlace(config, text(input.options['store']));
@@ -53,9 +53,12 @@ export function runBackup(input: CommandInput): Promise<number> {
         ['files', `${result.files} (${result.filesReused} already there)`],
         ['bytes', `${result.rawBytes} read, ${result.newBytes} written`],
         ['speed', `${Math.round(bytesPerSecond / 1e6)} MB/s`],
+        ['records proven', result.records],
         ['gaps', result.gaps.length === 0 ? 'none' : JSON.stringify(result.gaps)],
+        ['damage', result.damage.length === 0 ? 'none' : JSON.stringify(result.damage)],
       ],
     });
+    if (result.damage.length > 0) return EXIT.VERIFY_FAILED;
     return result.isComplete ? EXIT.DONE : EXIT.INCOMPLETE;
   });
 }

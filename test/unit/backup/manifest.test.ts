@@ -40,6 +40,7 @@ const manifests: fc.Arbitrary<Manifest> = fc
         mtimeMs: times[0],
         firstStoreTimestampMs: times[2],
         edgesSha256: ids[i]!.id,
+        records: times[2],
         segments: [{ ...ids[i]!, rawBytes: dataBytes }],
       };
     });
@@ -57,6 +58,7 @@ const manifests: fc.Arbitrary<Manifest> = fc
         fileSizeBytes: files === 0 ? 0 : FILE,
         lastStoreTimestampMs: times[2],
         gaps: [],
+        damage: [],
       },
       files: parts,
       metadata: metadata.map((path) => ({ path, sizeBytes: 0, mtimeMs: 0, segments: [] })),
@@ -98,6 +100,7 @@ describe('a manifest', () => {
     ['another end', { log: { ...sound.log, max: sound.log.max + 1 } }],
     ['segments that do not add up', { files: [{ ...first!, segments: [] }, second!, ...rest] }],
     ['a gap that is none', { log: { ...sound.log, gaps: [{ from: 1, to: 2 }] } }],
+    ['damage in no file', { log: { ...sound.log, damage: [{ file: 'x', from: 1, to: 2 }] } }],
     [
       'a path upwards',
       { metadata: [{ path: 'config/../../x', sizeBytes: 0, mtimeMs: 0, segments: [] }] },

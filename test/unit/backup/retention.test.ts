@@ -54,7 +54,7 @@ describe('a prune', () => {
     const done = await backup.prune({ dryRun: false, keep: lastOnly });
     expect(done.deleted).toEqual(ids.slice(0, 2));
     expect((await backup.list()).map((entry) => entry.id)).toEqual(ids.slice(2));
-    expect((await backup.verify({ id: ids[2] as string, depth: 'scanned' })).code).toBeUndefined();
+    expect((await backup.verify({ id: ids[2] as string, depth: 'restored' })).code).toBeUndefined();
     const again = await backup.prune({ dryRun: true, keep: lastOnly });
     expect(again.segmentsDeleted).toBe(0);
   });
