@@ -10,7 +10,7 @@ import { waitFor } from '../../cli/demo/process.ts';
 import { httpGet, layOutRegions, type RegionFiles, type Regions } from '../../cli/demo/regions.ts';
 import { openStore } from '../../core-broker/store/index.ts';
 import { recordSource, smallStoreOptions } from '../support/store-options.ts';
-import { peakRssMib, runCopy, startReceiver } from './programs.ts';
+import { cpuUsOf, jsonLines, peakRssMib, runCopy, startReceiver } from './programs.ts';
 import type { BenchOptions, BenchResult, Figure } from './report.ts';
 
 const ROUNDS = 5;
@@ -26,6 +26,9 @@ interface Round {
   loop: number;
   link: number;
   startMs: number;
+  /** CPU of the receiving process, ns per byte: comparable also when the machine is busy. */
+  linkCpu: number;
+  loopCpu: number;
   peakMib: number;
 }
 
@@ -81,7 +84,8 @@ function copyFiles({ regions, bytes }: Stage): number {
   return found;
 }
 
-async function copyOverSocket({ regions, bytes, fileBytes }: Stage): Promise<number> {
+async function copyOverSocket(stage: Stage): Promise<Pick<Round, 'loop' | 'loopCpu'>> {
+  const { regions, bytes, fileBytes } = stage;
   const into = path.join(regions.folder, 'loop');
   fs.mkdirSync(into);
   const receiver = await startReceiver(regions.folder, into, fileBytes);
@@ -92,9 +96,10 @@ async function copyOverSocket({ regions, bytes, fileBytes }: Stage): Promise<num
     files.map((name) => path.join(logOf(regions.east), name)),
   );
   await waitFor('the bare copy to end', () => receiver.exit() !== undefined);
-  const found = rate(bytes, startedAt);
+  const loop = rate(bytes, startedAt);
   fs.rmSync(into, { recursive: true });
-  return found;
+  const cpuUs = Number(jsonLines(receiver.logFile).at(-1)?.['cpuUs']);
+  return { loop, loopCpu: (cpuUs * 1_000) / bytes };
 }
 
 interface LinkNow {
@@ -108,10 +113,11 @@ async function statusOf(region: RegionFiles): Promise<LinkNow | undefined> {
   return status.maxOffset === undefined ? undefined : { maxOffset: status.maxOffset };
 }
 
-async function catchUp(stage: Stage, end: number): Promise<Omit<Round, 'cp' | 'loop'>> {
+async function catchUp(stage: Stage, end: number): Promise<Omit<Round, 'cp' | 'loop' | 'loopCpu'>> {
   const { regions } = stage;
   const { west } = regions;
   const running = await regions.startRegion('west');
+  const cpuBefore = cpuUsOf(running.pid);
   const startedAt = performance.now();
   const options = { watch: [running], timeoutMs: 300_000 };
   const reaches = (offset: number) => async () =>
@@ -120,13 +126,14 @@ async function catchUp(stage: Stage, end: number): Promise<Omit<Round, 'cp' | 'l
   const startMs = performance.now() - startedAt;
   await waitFor('west to be level', reaches(end), options);
   const link = rate(end, startedAt);
+  const linkCpu = ((cpuUsOf(running.pid) - cpuBefore) * 1_000) / end;
   const peakMib = peakRssMib(running.pid);
   await running.stop('SIGKILL');
   for (const name of fs.readdirSync(logOf(west))) {
     execFileSync('cmp', [path.join(logOf(west), name), path.join(logOf(regions.east), name)]);
   }
   fs.rmSync(west.store, { recursive: true });
-  return { link, startMs, peakMib };
+  return { link, linkCpu, startMs, peakMib };
 }
 
 async function measure(options: BenchOptions, bodyBytes: number): Promise<Round[]> {
@@ -151,10 +158,10 @@ async function measure(options: BenchOptions, bodyBytes: number): Promise<Round[
     const count = options.rounds ?? (options.isQuick ? 1 : ROUNDS);
     for (let round = 1; round <= count; round++) {
       const cp = copyFiles(stage);
-      const loop = await copyOverSocket(stage);
+      const bare = await copyOverSocket(stage);
       const found = await catchUp(stage, end);
-      rounds.push({ cp, loop, ...found });
-      const shown = [cp, loop, found.link].map(Math.round).join(', ');
+      rounds.push({ cp, ...bare, ...found });
+      const shown = [cp, bare.loop, found.link].map(Math.round).join(', ');
       options.say(`${bodyBytes} B: round ${round} of ${count}: cp, loop, link ${shown} MB/s`);
     }
   } finally {
@@ -184,6 +191,8 @@ function figuresOf(bodyBytes: number, rounds: Round[]): Figure[] {
     { name: `${name}: link / cp`, unit: 'ratio of rates', values: of((r) => r.link / r.cp) },
     { name: `${name}: link`, unit: 'MB/s', values: of((r) => r.link) },
     { name: `${name}: bare copy`, unit: 'MB/s', values: of((r) => r.loop) },
+    { name: `${name}: link, CPU of the standby`, unit: 'ns/B', values: of((r) => r.linkCpu) },
+    { name: `${name}: bare copy, CPU of the receiver`, unit: 'ns/B', values: of((r) => r.loopCpu) },
     { name: `${name}: cp`, unit: 'MB/s', values: of((r) => r.cp) },
     {
       name: `${name}: first bytes after start`,

@@ -42,7 +42,8 @@ async function startServer(options: StartOptions): Promise<Server> {
   return Object.assign(running, { address });
 }
 
-function jsonLines(file: string): Record<string, unknown>[] {
+/** The JSON lines of a log, the last one only when it is whole. */
+export function jsonLines(file: string): Record<string, unknown>[] {
   if (!fs.existsSync(file)) return [];
   const whole = fs.readFileSync(file, 'utf8').split('\n').slice(0, -1);
   return whole.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));

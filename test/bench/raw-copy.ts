@@ -1,7 +1,8 @@
 // The yardstick of the link bench: the same bytes by the barest two processes Node can make of it.
 // send: 1 MiB reads, two in flight, onto one socket. receive: one reused buffer, each read written as it
 // is to fresh files of one size. Nothing is looked at, nothing is synced.
-//   node raw-copy.ts receive FOLDER FILE_BYTES        prints {"port":N}, ends when the sender ends
+//   node raw-copy.ts receive FOLDER FILE_BYTES        prints {"port":N}, ends when the sender ends and
+//                                                     says its CPU time, {"cpuUs":N}
 //   node raw-copy.ts send HOST:PORT FILE...
 import { once } from 'node:events';
 import * as fs from 'node:fs';
@@ -64,7 +65,12 @@ function receive(): void {
       },
     };
     const socket = new net.Socket(options as unknown as net.SocketConstructorOpts);
-    socket.on('end', () => process.exit(0));
+    socket.on('end', () => {
+      const { user, system } = process.cpuUsage();
+      console.log(JSON.stringify({ cpuUs: user + system }));
+      server.close();
+      socket.destroy();
+    });
     socket.resume();
   });
   server.listen(0, '127.0.0.1', () => {
