@@ -22,6 +22,13 @@ export function numberField(request: RemotingCommand, name: string, otherwise?: 
   return refuse(ResponseCode.SYSTEM_ERROR, `the custom field <${name}> is not a number: ${value}`);
 }
 
+/** A time in ms; what lies beyond our numbers (Java's Long.MAX_VALUE = "any time") is their end. */
+export function timeField(request: RemotingCommand, name: string): number {
+  const value = request.ext[name] ?? '';
+  if (!/^-?\d{16,19}$/.test(value)) return numberField(request, name);
+  return value.startsWith('-') ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER;
+}
+
 /** A truth value; `otherwise` when absent. */
 export function flagField(request: RemotingCommand, name: string, otherwise = false): boolean {
   const value = request.ext[name];

@@ -2,7 +2,7 @@
 // and 1 make them try another broker, 2 does not with Java 4.9, Go and ali-ons, 13 is final.
 // Source: response code reactions of the Java, Go and ali-ons clients.
 import { DrError, type ErrorCode } from '../base/index.ts';
-import { ResponseCode, type ResponseInit } from '../protocol/index.ts';
+import { ResponseCode, type ResponseInit, toQueueKeyedJson } from '../protocol/index.ts';
 import type { Admission, Refusal } from './admission.ts';
 
 const CODES: Partial<Record<ErrorCode, number>> = {
@@ -46,5 +46,5 @@ export const OK: ResponseInit = { code: ResponseCode.SUCCESS };
 /** A success with a JSON body. */
 export const okJson = (body: unknown): ResponseInit => ({
   code: ResponseCode.SUCCESS,
-  body: JSON.stringify(body),
+  body: toQueueKeyedJson(body),
 });

@@ -7,6 +7,7 @@ import { renderMetrics } from '../../core-broker/base/index.ts';
 import { createBroker } from '../../core-broker/broker/index.ts';
 import {
   decodeRegisterBody,
+  parseJson,
   type RegisterBrokerBody,
   type RemotingCommand,
   RequestCode,
@@ -61,7 +62,9 @@ afterAll(async () => {
   await names.close();
 });
 
-const json = (answer: RemotingCommand) => JSON.parse(answer.body?.toString() ?? '{}');
+/** Java's JSON, queues as keys included. */
+const json = (answer: RemotingCommand) =>
+  JSON.parse(JSON.stringify(parseJson(answer.body?.toString() ?? '{}')));
 const topicFields = (topic: string, more = {}) => ({
   topic,
   defaultTopic: 'TBW102',

@@ -2,7 +2,7 @@
 // A reset is stored at once and handed to the next pull of each queue, so it works whether consumers
 // are online or not. Source: AdminBrokerProcessor with useServerSideResetOffset, behaviour only.
 import { type RemotingCommand, RequestCode, type ResponseInit } from '../../protocol/index.ts';
-import { numberField, textField } from '../fields.ts';
+import { numberField, textField, timeField } from '../fields.ts';
 import { type HandlerContext, requireOwnMetadata } from '../handler-context.ts';
 import { OK, okJson } from '../response-codes.ts';
 import { existingGroup } from './group-admin.ts';
@@ -43,7 +43,7 @@ function targetOffset(
   const bounds = store.bounds(queue) ?? { min: 0, max: 0 };
   const offset = numberField(request, 'offset', -1);
   if (offset >= 0) return Math.min(Math.max(offset, bounds.min), bounds.max);
-  const timestampMs = numberField(request, 'timestamp');
+  const timestampMs = timeField(request, 'timestamp');
   return timestampMs < 0 ? bounds.max : store.offsetByTime(queue, timestampMs);
 }
 

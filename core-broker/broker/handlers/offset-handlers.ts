@@ -12,7 +12,7 @@ import {
   readInt64,
 } from '../../protocol/index.ts';
 import type { MessageStore, QueueRef } from '../../store/index.ts';
-import { flagField, numberField, textField } from '../fields.ts';
+import { flagField, numberField, textField, timeField } from '../fields.ts';
 import type { HandlerContext } from '../handler-context.ts';
 import type { OffsetKey } from '../metadata/index.ts';
 import { OK, refuse } from '../response-codes.ts';
@@ -30,7 +30,7 @@ export function addOffsetHandlers(context: HandlerContext): void {
   requests.on(RequestCode.UPDATE_CONSUMER_OFFSET, (request) => updateOffset(context, request));
   requests.on(RequestCode.SEARCH_OFFSET_BY_TIMESTAMP, (request) => {
     const boundary = request.ext['boundaryType']?.toLowerCase() === 'upper' ? 'upper' : 'lower';
-    const timestampMs = numberField(request, 'timestamp');
+    const timestampMs = timeField(request, 'timestamp');
     return answer(store.offsetByTime(queueOf(request), timestampMs, boundary));
   });
   requests.on(RequestCode.GET_MAX_OFFSET, (request) =>

@@ -12,7 +12,7 @@ import {
   type ResponseInit,
 } from '../../protocol/index.ts';
 import type { MessageStore, RecordRef } from '../../store/index.ts';
-import { numberField, textField } from '../fields.ts';
+import { numberField, textField, timeField } from '../fields.ts';
 import type { HandlerContext } from '../handler-context.ts';
 import { okJson, refuse } from '../response-codes.ts';
 
@@ -42,8 +42,8 @@ async function queryMessage(store: MessageStore, request: RemotingCommand): Prom
   const key = {
     topic: textField(request, 'topic'),
     key: textField(request, 'key'),
-    beginMs: numberField(request, 'beginTimestamp'),
-    endMs: numberField(request, 'endTimestamp'),
+    beginMs: timeField(request, 'beginTimestamp'),
+    endMs: timeField(request, 'endTimestamp'),
   };
   const found = await store.find(key, Math.min(Math.max(wanted, 1), MESSAGES_MAX));
   const records = found
@@ -113,12 +113,15 @@ function queryConsumeQueue(context: HandlerContext, request: RemotingCommand): R
     });
     at += record.sizeBytes;
   }
-  const group = context.consumers.find(request.ext['consumerGroup'] ?? '');
+  const group = request.ext['consumerGroup'] ?? '';
+  const subscriptionData = context.consumers.find(group)?.subscriptions.get(queue.topic);
+  const isOnline = subscriptionData !== undefined;
+  const filterData = isOnline ? 'null' : `${group}@${queue.topic} is not online!`;
   return okJson({
-    filterData: 'null',
+    ...(group === '' ? {} : { filterData }),
     maxQueueIndex: bounds.max,
     minQueueIndex: bounds.min,
     queueData,
-    subscriptionData: group?.subscriptions.get(queue.topic),
+    subscriptionData,
   });
 }

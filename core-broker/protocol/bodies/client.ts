@@ -68,6 +68,23 @@ export function readMessageQueue(value: unknown): MessageQueue {
 export const messageQueueKey = ({ brokerName, queueId, topic }: MessageQueue): string =>
   JSON.stringify({ brokerName, queueId, topic });
 
+/**
+ * JSON as Java prints it where queues are keys of a map: such a key stands as an object, not as text.
+ * Invariant: no other key begins with a brace. 5.5.0 tools read nothing else there, older ones both.
+ */
+export function toQueueKeyedJson(value: unknown): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    if (!Array.isArray(value)) return JSON.stringify(value) ?? 'null';
+    return `[${value.map(toQueueKeyedJson).join(',')}]`;
+  }
+  const rows = Object.entries(value).filter(([, item]) => item !== undefined);
+  const fields = rows.map(([key, item]) => {
+    const name = key.startsWith('{') ? key : JSON.stringify(key);
+    return `${name}:${toQueueKeyedJson(item)}`;
+  });
+  return `{${fields.join(',')}}`;
+}
+
 /** Reads such a key. @throws DrError PROTOCOL */
 export const parseMessageQueueKey = (key: string): MessageQueue => readMessageQueue(parseJson(key));
 

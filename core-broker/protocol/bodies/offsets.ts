@@ -88,6 +88,6 @@ function queueEntries(
   return Object.entries(table).map(([key, row]) => [parseMessageQueueKey(key), objectOr(row)]);
 }
 
-/** A map with queues as keys, ready for JSON.stringify. */
+/** A map with queues as keys, ready for toQueueKeyedJson. */
 export const queueTable = <T>(rows: Iterable<readonly [MessageQueue, T]>): Record<string, T> =>
   Object.fromEntries([...rows].map(([queue, row]) => [messageQueueKey(queue), row]));
