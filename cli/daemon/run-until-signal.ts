@@ -29,11 +29,30 @@ export async function runUntilSignal(server: ServerProcess): Promise<number> {
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
   process.on('unhandledRejection', (reason) => die(reason));
-  await server.start();
+  await startOrEnd(server);
   if (!stopping) log.info('server.ready', 'ready', server.facts());
   const status = await ended.promise;
   log.info('server.stopped', 'stopped cleanly');
   return status;
+}
+
+/** How long the parts of a server that could not start may take to let go. */
+const GIVE_UP_MS = 3_000;
+
+/**
+ * A server that started half-way must not stay: its supervisor would see a live process.
+ * @throws what start() threw; the process ends soon after, whatever its parts still hold
+ */
+async function startOrEnd(server: ServerProcess): Promise<void> {
+  try {
+    await server.start();
+  } catch (reason) {
+    setTimeout(() => process.exit(), GIVE_UP_MS).unref();
+    server.stop().catch((failure: unknown) => {
+      log.warn('server.stop-failed', DrError.from(failure).message);
+    });
+    throw reason;
+  }
 }
 
 /** Ends the process because a part died; the log says which and why. */

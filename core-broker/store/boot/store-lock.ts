@@ -26,7 +26,7 @@ export class StoreLock {
     } catch (reason) {
       holder.close();
       if ((reason as { errcode?: number }).errcode !== SQLITE_BUSY) throw reason;
-      throw locked(layout, 'another process');
+      throw locked(layout, ownHolder(layout));
     }
     return new StoreLock(holder);
   }
@@ -34,6 +34,13 @@ export class StoreLock {
   release(): void {
     this.#holder.close();
   }
+}
+
+/** The kernel knows who it is; elsewhere than on Linux nobody says. */
+function ownHolder(layout: StoreLayout): string {
+  if (!fs.existsSync('/proc/locks')) return 'another process';
+  const holder = lockHolder(fs.readFileSync('/proc/locks', 'utf8'), fs.statSync(layout.drLock).ino);
+  return holder === undefined ? 'another process' : `process ${holder}`;
 }
 
 /** A Java broker holds an fcntl lock on byte 0 of `lock`; the kernel lists it by inode. */
