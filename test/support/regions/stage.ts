@@ -51,14 +51,22 @@ export class Stage {
 
   /** Both regions up, east active, west its level standby. */
   static async open(name: string, options: Partial<RegionsOptions> = {}): Promise<Stage> {
-    const stage = await Stage.layOut(name, options);
-    try {
-      await stage.start();
-      return stage;
-    } catch (reason) {
-      await stage.close();
-      throw reason;
+    for (let attempt = 1; ; attempt++) {
+      const stage = await Stage.layOut(name, options);
+      try {
+        await stage.start();
+        return stage;
+      } catch (reason) {
+        const isPortTaken = stage.#exits().includes(13);
+        await stage.close();
+        // A port that was free at the lay-out may be another program's by now.
+        if (!isPortTaken || attempt >= 3) throw reason;
+      }
     }
+  }
+
+  #exits(): (number | string | undefined)[] {
+    return [...this.regions.processes.values()].map((each) => each.exit());
   }
 
   async start(): Promise<void> {
