@@ -2,6 +2,7 @@
 // Commits overwrite without a question, as Apache does, except that a negative one is ignored: ali-ons
 // commits -1 for queues it never read, and storing it would make the group skip messages.
 // Groups that consume at the standby have a table and a file of their own, which no sync touches.
+// After a failover a consumer may stand behind the end of what was copied; see bound().
 // Memory first; the file is written by save() every 5 s and at the end: at least once, never skipping.
 import type { Clock } from '../../base/index.ts';
 import {
@@ -30,6 +31,8 @@ export class ConsumerOffsets {
   readonly #standbyGroups = new Set<string>();
   /** One-shot targets set by a reset; the next pull of the queue gets it with code 21. */
   readonly #resets: OffsetMap = new Map();
+  /** Ends of the copied data; a queue leaves it when its group has pulled from there or below. */
+  readonly #bounds: OffsetMap = new Map();
   readonly #standby: OffsetMap;
   #main: OffsetMap;
   readonly #version: DataVersion;
@@ -63,9 +66,10 @@ export class ConsumerOffsets {
     return this.#tableOf(key.group).get(`${key.topic}@${key.group}`)?.get(key.queueId) ?? -1;
   }
 
-  /** Stores an offset; negative ones and commits while a reset is pending are ignored. */
+  /** Stores an offset; negative ones, commits while a reset is pending and beyond a bound are ignored. */
   commit(key: OffsetKey, offset: number): void {
     if (offset < 0 || this.#pendingReset(key) !== undefined) return;
+    if (offset > (this.#boundOf(key) ?? Number.POSITIVE_INFINITY)) return;
     this.#set(key, offset);
     if (++this.#commits % COMMITS_PER_VERSION === 0) {
       bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
@@ -76,6 +80,7 @@ export class ConsumerOffsets {
   reset(key: OffsetKey, offset: number): void {
     this.#set(key, offset);
     const name = `${key.topic}@${key.group}`;
+    this.#bounds.get(name)?.delete(key.queueId);
     const queues = this.#resets.get(name) ?? new Map<number, number>();
     this.#resets.set(name, queues.set(key.queueId, offset));
   }
@@ -90,6 +95,33 @@ export class ConsumerOffsets {
     queues?.delete(key.queueId);
     if (queues?.size === 0) this.#resets.delete(name);
     return offset;
+  }
+
+  /**
+   * A group that was consuming when data was lost still stands where the lost messages ended, and would
+   * skip as many new ones. Until it has pulled from `end` or below, it is sent back to `end`.
+   * @param end next offset of the queue in the data that is here
+   */
+  bound(key: OffsetKey, end: number): void {
+    const name = `${key.topic}@${key.group}`;
+    const queues = this.#bounds.get(name) ?? new Map<number, number>();
+    this.#bounds.set(name, queues.set(key.queueId, end));
+  }
+
+  /** Where a pull at `offset` must go on instead; undefined = it is right where it is. */
+  boundFor(key: OffsetKey, offset: number): number | undefined {
+    const end = this.#boundOf(key);
+    if (end === undefined || offset > end) return end;
+    const name = `${key.topic}@${key.group}`;
+    const queues = this.#bounds.get(name);
+    queues?.delete(key.queueId);
+    if (queues?.size === 0) this.#bounds.delete(name);
+    return undefined;
+  }
+
+  #boundOf(key: OffsetKey): number | undefined {
+    if (this.#bounds.size === 0) return undefined;
+    return this.#bounds.get(`${key.topic}@${key.group}`)?.get(key.queueId);
   }
 
   #pendingReset(key: OffsetKey): number | undefined {
@@ -125,6 +157,14 @@ export class ConsumerOffsets {
 
   removeGroup(group: string): void {
     this.#removeWhere((name) => name.endsWith(`@${group}`));
+  }
+
+  /** Topic and group of every mirrored offset. */
+  *subscribed(): Iterable<Omit<OffsetKey, 'queueId'>> {
+    for (const name of this.#main.keys()) {
+      const [topic, group] = splitKey(name);
+      yield { topic, group };
+    }
   }
 
   /** Every offset of the mirrored table, standby groups' own ones left out. */
@@ -185,7 +225,9 @@ export class ConsumerOffsets {
         this.#touch(table);
       }
     }
-    for (const name of [...this.#resets.keys()].filter(isGone)) this.#resets.delete(name);
+    for (const orders of [this.#resets, this.#bounds]) {
+      for (const name of [...orders.keys()].filter(isGone)) orders.delete(name);
+    }
   }
 
   #touch(table: OffsetMap): void {

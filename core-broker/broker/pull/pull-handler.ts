@@ -69,9 +69,12 @@ export class PullHandler {
   /** First pass of a pull; undefined = answered or held. */
   handle(request: RemotingCommand, connection: ServerConnection): ResponseInit | undefined {
     const pull = this.#check(request);
+    const { offsets } = this.#context.parts.tables;
     this.#commit(request, pull);
-    const reset = this.#context.parts.tables.offsets.takeReset(pull);
-    if (reset !== undefined) return this.#resetAnswer(pull, reset);
+    const reset = offsets.takeReset(pull);
+    if (reset !== undefined) return this.#moveAnswer(pull, reset, 'OFFSET_RESET');
+    const bound = offsets.boundFor(pull, pull.offset);
+    if (bound !== undefined) return this.#moveAnswer(pull, bound, 'OFFSET_OVERFLOW_BADLY');
     const result = this.#read(pull);
     const isEmpty = codeOf(result, pull) === ResponseCode.PULL_NOT_FOUND;
     if (isEmpty && this.#hold(request, connection, pull)) return undefined;
@@ -208,12 +211,12 @@ export class PullHandler {
     });
   }
 
-  /** A reset by the operator is told to the consumer once. */
-  #resetAnswer(pull: Pull, offset: number): ResponseInit {
+  /** The consumer goes on at `offset`: by order of the operator, or because what it read is lost. */
+  #moveAnswer(pull: Pull, offset: number, remark: string): ResponseInit {
     const bounds = this.#context.parts.store.bounds(pull);
     return {
       code: ResponseCode.PULL_OFFSET_MOVED,
-      remark: 'OFFSET_RESET',
+      remark,
       ext: {
         suggestWhichBrokerId: pull.groupConfig.brokerId,
         nextBeginOffset: offset,

@@ -16,6 +16,7 @@ import type { LinkControl } from '../../door.ts';
 import type { BrokerParts } from '../../parts.ts';
 import type { StoreSink, TableSink } from '../sink/index.ts';
 import { type TokenMaker, tokenDifference } from '../token.ts';
+import { boundConsumers } from './bound-consumers.ts';
 import type { Knowledge } from './knowledge.ts';
 import type { LinkDesk } from './link-desk.ts';
 import { adoptUnknownTopics } from './unknown-topics.ts';
@@ -141,6 +142,7 @@ export class RoleChange {
       // Time has passed: what was heard meanwhile counts, in the tick of the act.
       this.#checkPromote(request);
       const startOffset = store.storeBounds().maxOffset;
+      if (request.token === null) boundConsumers(parts);
       store.guard.promote({ opId: request.opId, fromEpoch: request.fromEpoch, startOffset });
     } catch (reason) {
       if (store.guard.state.role === 'standby') {
