@@ -107,6 +107,17 @@ describe('registration', () => {
     await eventually(() => (permOf(-1) === 7 ? true : undefined));
   });
 
+  test('a broker that was started read-only writes again once it is told so', async () => {
+    const other = await startBroker({ namesrvAddr: names.address, brokerPermission: 4 });
+    const permOf = () =>
+      names.told.findLast(({ ext }) => ext['brokerAddr'] === other.broker.address)?.body
+        .topicConfigSerializeWrapper.topicConfigTable['TBW102']?.perm;
+    await eventually(() => (permOf() === 4 ? true : undefined));
+    await other.call(RequestCode.UPDATE_BROKER_CONFIG, {}, 'brokerPermission=6\n');
+    await eventually(() => (permOf() === 7 ? true : undefined));
+    await other.stop();
+  });
+
   test('a broker that stops says goodbye, and one without a name server still serves', async () => {
     const other = await startBroker({ namesrvAddr: `${names.address};127.0.0.1:1` });
     expect((await other.send('alone', 'x')).code).toBe(0);

@@ -1,6 +1,6 @@
 // Adds the DR side to a broker: with options the whole of it, without them only the HA port.
 // A plain broker has no epochs: it is active from the first moment and delivers delayed messages.
-import { RequestCode } from '../../protocol/index.ts';
+import { Perm, RequestCode } from '../../protocol/index.ts';
 import type { DrBrokerOptions } from '../door.ts';
 import { HaServer, haStatus } from '../ha/index.ts';
 import type { AttachDr, BrokerParts, DrAttachment } from '../parts.ts';
@@ -39,10 +39,11 @@ class PlainAttachment implements DrAttachment {
   }
 
   async start(): Promise<void> {
-    const { registration, config, schedule } = this.#parts;
+    const { registration, schedule } = this.#parts;
     await this.#ha.start();
     schedule.start();
-    registration.setRole({ stateVersion: 0, permission: config.brokerPermission });
+    // The role allows everything; the registration masks with brokerPermission, which may change live.
+    registration.setRole({ stateVersion: 0, permission: Perm.READ | Perm.WRITE });
     void registration.registerNow();
   }
 

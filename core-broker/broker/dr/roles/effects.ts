@@ -3,6 +3,7 @@
 // Order: the guard changes first (it is what protects), its consequences follow from here.
 // Source: switchover "Promote" (last steps), "What clients see".
 import { createLog, sleep } from '../../../base/index.ts';
+import { Perm } from '../../../protocol/index.ts';
 import type { HaServer } from '../../ha/index.ts';
 import type { BrokerParts } from '../../parts.ts';
 import type { DrAdmission } from './dr-admission.ts';
@@ -10,7 +11,6 @@ import type { DrAdmission } from './dr-admission.ts';
 const log = createLog('dr');
 /** A promotion answers after this at the latest, though a name server may be dead. */
 const REGISTER_WAIT_MS = 1000;
-const PERM_READ = 4;
 
 export interface EffectParts {
   parts: BrokerParts;
@@ -79,7 +79,7 @@ export class RoleEffects {
     const { epoch, role } = guard.state;
     const takesWrites = ['open', 'fenced', 'sealed'].includes(guard.writeState);
     const mayWrite = takesWrites || this.#with.isRelaying();
-    const permission = mayWrite ? parts.config.brokerPermission : PERM_READ;
+    const permission = mayWrite ? Perm.READ | Perm.WRITE : Perm.READ;
     const shown = `${guard.writeState} ${role}@${epoch} ${permission}`;
     if (shown === this.#shown) return;
     log.info('role.changed', 'write state of this broker', { from: this.#shown, to: shown, why });
