@@ -87,6 +87,8 @@ export interface VerifyRequest {
 }
 
 export interface Backup {
+  /** Makes the repository; every other call needs it. Safe to repeat. */
+  init(): Promise<'created' | 'exists'>;
   /** Archives a live store; a manifest exists only after success. */
   run(request: RunRequest): Promise<SnapshotResult>;
   list(storeId?: string): Promise<BackupListing[]>;
@@ -136,6 +138,10 @@ class RepositoryBackup implements Backup {
     this.#clock = clock;
   }
 
+  async init(): Promise<'created' | 'exists'> {
+    return await this.#repository.init();
+  }
+
   async run(request: RunRequest): Promise<SnapshotResult> {
     try {
       return await this.#run(request);
@@ -145,7 +151,7 @@ class RepositoryBackup implements Backup {
   }
 
   async #run(request: RunRequest): Promise<SnapshotResult> {
-    await this.#repository.open('write');
+    await this.#repository.open();
     const id = newId(this.#clock.nowMs());
     const mark = await markRun(this.#repository.store, id);
     try {
@@ -174,7 +180,7 @@ class RepositoryBackup implements Backup {
   }
 
   async list(storeId?: string): Promise<BackupListing[]> {
-    await this.#repository.open('read');
+    await this.#repository.open();
     const present = await this.#repository.listSegments();
     const entries = await this.#repository.listManifests(storeId);
     return entries.map(({ id, storeId: ofStore, manifest, problem }) => {
@@ -197,7 +203,7 @@ class RepositoryBackup implements Backup {
   }
 
   async verify(request: VerifyRequest): Promise<VerifyResult> {
-    await this.#repository.open('read');
+    await this.#repository.open();
     const id = await this.#resolve(request.id, request.storeId);
     return this.#withPool((pool) =>
       verifyBackup({
@@ -215,7 +221,7 @@ class RepositoryBackup implements Backup {
   }
 
   async restore(request: RestoreRequest): Promise<RestoreResult> {
-    await this.#repository.open('read');
+    await this.#repository.open();
     const id = await this.#resolve(request.id, request.storeId);
     const manifest = await this.#repository.loadManifest(id, request.storeId);
     return this.#withPool((pool) =>
@@ -233,7 +239,7 @@ class RepositoryBackup implements Backup {
   }
 
   async prune(request: { dryRun: boolean; keep?: KeepPolicy }): Promise<PruneResult> {
-    await this.#repository.open('read');
+    await this.#repository.open();
     const policy = checkPolicy(request.keep ?? this.#config.keep);
     const nowMs = this.#clock.nowMs();
     return prune(this.#repository, policy, { dryRun: request.dryRun, nowMs });

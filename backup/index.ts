@@ -1,9 +1,11 @@
 // Door of backup: snapshot, verify, restore, retention, and the jobs that run them on a schedule.
 export * from './backup.ts';
+export * from './child/index.ts';
 export * from './config.ts';
 export * from './jobs/index.ts';
 export type { ByteRange, ObjectInfo, ObjectStore, PutResult } from './object-store/index.ts';
 export {
+  type FileStoreOptions,
   openFileStore,
   openS3Store,
   openUploadJournal,

@@ -199,9 +199,21 @@ class CronScheduler implements Scheduler {
       const result = await run(claim, AbortSignal.any([signal, lost.signal]));
       await queue.complete(claim, result);
     } catch (reason) {
-      await this.#onFailure(claim, DrError.from(reason));
+      // A stop of the daemon says nothing about the run: it is taken again, with all its tries.
+      if (signal.aborted) await this.#giveBack(claim);
+      else await this.#onFailure(claim, DrError.from(reason));
     } finally {
       clearInterval(beat);
+    }
+  }
+
+  async #giveBack(claim: JobClaim): Promise<void> {
+    try {
+      await this.#options.queue.release(claim);
+    } catch (reason) {
+      // The queue is away or the lease is lost: the job is taken again when its lease has ended.
+      const fields = { plan: claim.job.plan, job: claim.job.id };
+      this.#log.warn('job.lost', DrError.from(reason).message, fields);
     }
   }
 

@@ -1,8 +1,8 @@
-// The scheduled backup of a daemon: configuration -> job queue -> scheduler -> run, verify, prune.
-// A run counts as done only when what it stored is listed whole; then old backups may go.
+// The scheduled backup of a daemon: configuration -> job queue -> scheduler -> a process per run.
+// A run counts as done only when what it stored is whole and proven; then old backups may go.
 import * as fs from 'node:fs';
 import { DrError } from '../core-broker/base/index.ts';
-import type { Backup } from './backup.ts';
+import { runInChild } from './child/index.ts';
 import type { BackupConfig, JobsConfig } from './config.ts';
 import { type JobQueue, openBullmqJobs, openSqliteJobs } from './jobs/index.ts';
 import { createScheduler, type Scheduler } from './schedule.ts';
@@ -17,12 +17,13 @@ export async function openJobs(config: JobsConfig): Promise<JobQueue> {
 }
 
 export interface ScheduledBackupOptions {
-  backup: Backup;
   config: BackupConfig;
   queue: JobQueue;
   rootDir: string;
   commitLogDir?: string;
   onDeath: (reason: DrError) => void;
+  /** Told the id of each backup process. */
+  onStart?: (pid: number) => void;
 }
 
 /** @throws DrError CONFIG without a schedule, or with a pattern that is refused */
@@ -43,15 +44,15 @@ export function scheduleBackups(options: ScheduledBackupOptions): Scheduler {
     ],
     queue: options.queue,
     onDeath: options.onDeath,
-    run: async (_claim, signal) => {
-      const where = commitLogDir === undefined ? { rootDir } : { rootDir, commitLogDir };
-      const made = await options.backup.run({ ...where, signal });
-      const { code, problems } = await options.backup.verify({ id: made.id, depth: 'listed' });
-      if (code === 'VERIFY_FAILED') {
-        throw new DrError(code, `${made.id}: ${problems[0]?.text ?? 'not provable'}`);
-      }
-      const pruned = await options.backup.prune({ dryRun: false });
-      return { ...made, deleted: pruned.deleted };
-    },
+    run: (_claim, signal) =>
+      runInChild(
+        {
+          config: options.config,
+          rootDir,
+          ...(commitLogDir === undefined ? {} : { commitLogDir }),
+          ...(options.onStart ? { onStart: options.onStart } : {}),
+        },
+        signal,
+      ),
   });
 }

@@ -169,6 +169,12 @@ const verbs: CommandRow[] = [
 
 const backups: CommandRow[] = [
   {
+    name: 'backup init',
+    description: 'begin a repository at the target (once; a run never does)',
+    options: [drConfig, repository, output],
+    load: async () => (await import('./commands/backup.ts')).runInit,
+  },
+  {
     name: 'backup run',
     description: 'take one snapshot now',
     options: [

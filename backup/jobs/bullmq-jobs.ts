@@ -59,7 +59,9 @@ export async function openBullmqJobs(options: BullmqJobsOptions): Promise<JobQue
   return new BullmqJobs(queue, worker, leaseMs);
 }
 
-type Data = Omit<NewJob, 'id'>;
+type Data = Omit<NewJob, 'id'> & { released?: number };
+
+const triesOf = (job: BullJob): number => job.attemptsStarted - ((job.data as Data).released ?? 0);
 
 class BullmqJobs implements JobQueue {
   readonly #queue: Queue;
@@ -97,7 +99,7 @@ class BullmqJobs implements JobQueue {
       const token = `${worker}-${randomBytes(6).toString('hex')}`;
       const job = (await this.#worker.getNextJob(token, { block: false })) as BullJob | undefined;
       if (!job) return undefined;
-      const tries = job.attemptsStarted;
+      const tries = triesOf(job);
       const claim = { job: { ...toJob(job, 'active'), attempts: tries }, token };
       if (tries <= claim.job.attemptsMax) {
         this.#claimed.set(token, job);
@@ -114,6 +116,17 @@ class BullmqJobs implements JobQueue {
 
   async complete(claim: JobClaim, result: unknown): Promise<void> {
     await this.#held(claim, (job) => job.moveToCompleted(result ?? null, claim.token, false));
+    this.#claimed.delete(claim.token);
+  }
+
+  async release(claim: JobClaim): Promise<void> {
+    await this.#held(claim, async (job) => {
+      // BullMQ counts every start; what was given back is taken off again (triesOf).
+      const data = job.data as Data;
+      await job.extendLock(claim.token, this.#leaseMs);
+      await job.updateData({ ...data, released: (data.released ?? 0) + 1 });
+      await job.moveToWait(claim.token);
+    });
     this.#claimed.delete(claim.token);
   }
 
@@ -181,7 +194,7 @@ function toJob(job: BullJob, state: JobState): Job {
     attemptsMax: data.attemptsMax,
     retryDelayMs: data.retryDelayMs,
     state,
-    attempts: job.attemptsStarted,
+    attempts: triesOf(job),
     error: state === 'done' ? undefined : job.failedReason || undefined,
     result: state === 'done' ? job.returnvalue : undefined,
     finishedAtMs: job.finishedOn,

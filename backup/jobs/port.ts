@@ -40,6 +40,8 @@ export interface JobQueue {
   heartbeat(claim: JobClaim): Promise<void>;
   /** @throws DrError LOCKED when the claim is lost: the result is not recorded */
   complete(claim: JobClaim, result: unknown): Promise<void>;
+  /** Gives the job back as if it had not been claimed: the try does not count. @throws DrError LOCKED */
+  release(claim: JobClaim): Promise<void>;
   /** Waits for its next try, or fails for good after attemptsMax. @throws DrError LOCKED */
   fail(claim: JobClaim, error: string): Promise<JobState>;
   /** Newest schedule first. */

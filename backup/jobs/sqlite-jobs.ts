@@ -110,6 +110,15 @@ class SqliteJobs implements JobQueue {
     );
   }
 
+  async release(claim: JobClaim): Promise<void> {
+    this.#change(
+      claim,
+      `UPDATE dr_jobs SET state = 'waiting', attempts = attempts - 1, not_before = 0, token = NULL
+       WHERE id = ? AND token = ?`,
+      [],
+    );
+  }
+
   async fail(claim: JobClaim, error: string): Promise<JobState> {
     const { job } = claim;
     const now = this.#clock.nowMs();

@@ -1,12 +1,15 @@
 // Objects as files below one folder (a disk, an NFS mount).
 // The one idea: bytes are written and fsynced under `.tmp/`, then hard-linked to their name (create if
 // absent is atomic: link fails when the name exists) or renamed over it; then the folder is fsynced.
-// Invariant: the root is never created by a put: an unmounted target must fail, not fill another disk.
+// Invariant: only prepare() makes the root or writes into an empty one: below a mount point whose mount is
+// gone lies an empty folder, and filling that would look like a backup.
+// Where the file system has no hard links, a claim file (create-exclusive) takes the place of the link.
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { DrError, fsyncFolderSync } from '../../core-broker/base/index.ts';
+import { isAlive, withClaim } from './claim.ts';
 import {
   type ByteRange,
   checkKey,
@@ -19,31 +22,43 @@ import {
 
 const TMP = '.tmp';
 const WRITE_BYTES = 4 * 1024 * 1024;
+/** What file systems without hard links answer (FAT, some network shares). */
+const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
+
+type LinkFile = (from: string, to: string) => Promise<void>;
 
 export interface FileStoreOptions {
   root: string;
+  /** For tests: a file system without hard links. */
+  link?: LinkFile;
 }
 
-/** Opens a folder as a target; creates it when its parent exists. @throws DrError UNREACHABLE */
+/** Opens a folder as a target; a folder that is missing or empty shows at the first call. */
 export function openFileStore(options: FileStoreOptions): ObjectStore {
   const root = path.resolve(options.root);
-  try {
-    if (!fs.existsSync(root)) fs.mkdirSync(root);
-    fs.mkdirSync(path.join(root, TMP), { recursive: true });
-  } catch (cause) {
-    throw gone(root, cause);
-  }
   removeLeftovers(path.join(root, TMP));
-  return new FileStore(root);
+  return new FileStore(root, options.link ?? fs.promises.link);
 }
 
 class FileStore implements ObjectStore {
   readonly where: string;
   readonly #root: string;
+  readonly #link: LinkFile;
 
-  constructor(root: string) {
+  constructor(root: string, link: LinkFile) {
     this.#root = root;
+    this.#link = link;
     this.where = root;
+  }
+
+  async prepare(): Promise<void> {
+    try {
+      if (!fs.existsSync(this.#root)) fs.mkdirSync(this.#root);
+      fs.mkdirSync(path.join(this.#root, TMP), { recursive: true });
+      fsyncFolderSync(this.#root);
+    } catch (cause) {
+      throw gone(this.#root, cause);
+    }
   }
 
   async put(key: string, body: Uint8Array, options: PutOptions): Promise<PutResult> {
@@ -51,9 +66,10 @@ class FileStore implements ObjectStore {
     if (options.ifAbsent && fs.existsSync(target)) return 'exists';
     const tmp = path.join(this.#root, TMP, tmpName());
     try {
+      this.#makeFolder(path.join(this.#root, TMP));
       await writeDurably(tmp, body);
       this.#makeFolder(path.dirname(target));
-      if (options.ifAbsent) return await linkIfAbsent(tmp, target);
+      if (options.ifAbsent) return await this.#createIfAbsent(tmp, target);
       await fs.promises.rename(tmp, target);
       await fsyncFolder(path.dirname(target));
       return 'created';
@@ -168,7 +184,25 @@ class FileStore implements ObjectStore {
   }
 
   #requireRoot(): void {
-    if (!fs.existsSync(path.join(this.#root, TMP))) throw gone(this.#root, undefined);
+    if (!this.#isThere()) throw gone(this.#root, undefined);
+  }
+
+  #isThere(): boolean {
+    return fs.existsSync(this.#root) && fs.readdirSync(this.#root).length > 0;
+  }
+
+  async #createIfAbsent(tmp: string, target: string): Promise<PutResult> {
+    try {
+      await this.#link(tmp, target);
+    } catch (reason) {
+      const code = (reason as NodeJS.ErrnoException).code ?? '';
+      // Expected: another writer was first. Its object is whole, because it was linked whole.
+      if (code === 'EEXIST') return 'exists';
+      if (!NO_LINKS.has(code)) throw reason;
+      return await withClaim(path.join(this.#root, TMP), target, () => renameIfAbsent(tmp, target));
+    }
+    await fsyncFolder(path.dirname(target));
+    return 'created';
   }
 
   /** A missing file in a target that is gone is "unreachable", never "not found". */
@@ -176,7 +210,7 @@ class FileStore implements ObjectStore {
     const failure = DrError.from(reason);
     const code = (reason as NodeJS.ErrnoException | undefined)?.code;
     if (failure.code === 'NOT_FOUND' || code === 'ENOTDIR') {
-      if (!fs.existsSync(path.join(this.#root, TMP))) return gone(this.#root, reason);
+      if (!this.#isThere()) return gone(this.#root, reason);
       return key === undefined ? failure : missingObject(this.where, key);
     }
     if (code === 'EIO' || code === 'ESTALE' || code === 'EROFS') return gone(this.#root, reason);
@@ -225,23 +259,11 @@ async function fsyncFolder(folder: string): Promise<void> {
   }
 }
 
-async function linkIfAbsent(tmp: string, target: string): Promise<PutResult> {
-  try {
-    await fs.promises.link(tmp, target);
-  } catch (reason) {
-    // Expected: another writer was first. Its object is whole, because it was linked whole.
-    if ((reason as NodeJS.ErrnoException).code === 'EEXIST') return 'exists';
-    throw reason;
-  }
-  await fsyncFolder(path.dirname(target));
-  return 'created';
-}
-
 const gone = (root: string, cause: unknown): DrError =>
   new DrError('UNREACHABLE', `${root}: the backup target is gone or not mounted`, {
     cause,
     retry: 'never',
-    hint: 'mount the target, or create its folder when this is the first backup',
+    hint: 'mount the target; to begin a new repository there: dr backup init',
   });
 
 const tmpName = (): string => `${os.hostname()}~${process.pid}~${randomBytes(8).toString('hex')}`;
@@ -255,15 +277,11 @@ function removeLeftovers(folder: string): void {
   }
 }
 
-/** True when a process of this machine has this id. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (reason) {
-    // EPERM means it exists and belongs to somebody else.
-    return (reason as NodeJS.ErrnoException).code === 'EPERM';
-  }
+async function renameIfAbsent(tmp: string, target: string): Promise<PutResult> {
+  if (fs.existsSync(target)) return 'exists';
+  await fs.promises.rename(tmp, target);
+  await fsyncFolder(path.dirname(target));
+  return 'created';
 }
 
 function removeQuietly(file: string): void {

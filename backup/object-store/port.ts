@@ -27,6 +27,8 @@ export interface ObjectInfo {
 export interface ObjectStore {
   /** Where this is, for messages: a folder or an URL without secrets. */
   readonly where: string;
+  /** Makes the place itself where there is none yet; no other call does. @throws DrError UNREACHABLE */
+  prepare(): Promise<void>;
   /** Durable on return. @throws DrError DISK_FULL, UNREACHABLE, AUTH, NETWORK, TIMEOUT, BUSY */
   put(key: string, body: Uint8Array, options: PutOptions): Promise<PutResult>;
   /** As put, in parts for large bodies; resumes an upload a killed process left behind. */

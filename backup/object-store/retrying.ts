@@ -24,6 +24,7 @@ export function withRetry(inner: ObjectStore, policy: RetryPolicy = DEFAULT_RETR
   };
   return {
     where: inner.where,
+    prepare: () => retry(policy, () => inner.prepare()),
     put: (key, body, options) => put(key, body, { ...options, large: false }),
     putLarge: (key, body, options) => put(key, body, { ...options, large: true }),
     get: (key, range) => retry(policy, () => inner.get(key, range)),

@@ -69,6 +69,10 @@ class S3Store implements ObjectStore {
     this.where = target.where;
   }
 
+  async prepare(): Promise<void> {
+    // The bucket belongs to the operator; prefixes need no making.
+  }
+
   async put(key: string, body: Uint8Array, options: PutOptions): Promise<PutResult> {
     const { sdk } = this.#target;
     try {

@@ -26,6 +26,7 @@ export function createPace(bytesPerSecondMax: number, clock: Clock = systemClock
 export function withThrottle(inner: ObjectStore, pace: Pace): ObjectStore {
   return {
     where: inner.where,
+    prepare: () => inner.prepare(),
     async put(key, body, options) {
       await pace.take(body.length);
       return inner.put(key, body, options);

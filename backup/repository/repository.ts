@@ -1,5 +1,5 @@
 // The layout of a repository inside an object store, and the only writer of its keys.
-//   repository.json               format, key id; create-if-absent by the first run
+//   repository.json               format, key id; create-if-absent by `dr backup init`
 //   segments/<2 hex>/<id>         immutable, named by their content's proof: equal input, equal object
 //   manifests/<storeId>/<id>.json immutable, written last
 //   runs/<id>.json, prune.json    marks of who is at work (work-marks.ts)
@@ -19,6 +19,8 @@ const ROOT_KEY = 'repository.json';
 const MANIFESTS = 'manifests/';
 const SEGMENTS = 'segments/';
 export const REPOSITORY_VERSION = 1;
+/** Keys of a repository: one whose root object was lost may be given it again. */
+const OURS = /^(manifests\/|segments\/|runs\/|prune\.json$)/;
 
 export const segmentKey = (id: string): string => `${SEGMENTS}${id.slice(0, 2)}/${id}`;
 const manifestKey = (storeId: string, id: string): string => `${MANIFESTS}${storeId}/${id}.json`;
@@ -48,23 +50,40 @@ export class Repository {
   }
 
   /**
-   * Checks that this is a repository we can use; the first writer makes it.
-   * @throws DrError NOT_FOUND (reader, nothing there), AUTH (another key), CORRUPT, REFUSED
+   * Makes the repository. On purpose a step of its own: a target that lost its mount or its bucket looks
+   * like a new one, and a run that began afresh there would hide that every backup is gone.
+   * @throws DrError REFUSED when other things lie there; UNREACHABLE, AUTH
    */
-  async open(access: 'read' | 'write'): Promise<void> {
+  async init(): Promise<'created' | 'exists'> {
+    await this.store.prepare();
     const root = await this.#readRoot();
-    if (root) return this.#check(root);
-    if (access === 'read') {
-      throw new DrError('NOT_FOUND', `${this.store.where}: no backup repository there`, {
-        hint: 'check the path, or make the first backup with: dr backup run',
+    if (root) {
+      this.#check(root);
+      return 'exists';
+    }
+    const foreign = (await this.store.list('')).find(({ key }) => !OURS.test(key));
+    if (foreign) {
+      throw new DrError('REFUSED', `${this.store.where}: not empty (${foreign.key})`, {
+        hint: 'name a place of its own for the repository',
       });
     }
     const mine = { formatVersion: REPOSITORY_VERSION, keyId: this.#keyId() };
     const body = Buffer.from(canonicalJson(mine));
-    if ((await this.store.put(ROOT_KEY, body, { ifAbsent: true })) === 'created') return;
-    const other = await this.#readRoot();
-    if (!other) throw new DrError('UNREACHABLE', `${this.store.where}: repository.json is gone`);
-    this.#check(other);
+    const result = await this.store.put(ROOT_KEY, body, { ifAbsent: true });
+    if (result === 'exists') await this.open();
+    return result;
+  }
+
+  /**
+   * Checks that this is a repository we can use.
+   * @throws DrError NOT_FOUND (nothing there), AUTH (another key), CORRUPT, REFUSED, UNREACHABLE
+   */
+  async open(): Promise<void> {
+    const root = await this.#readRoot();
+    if (root) return this.#check(root);
+    throw new DrError('NOT_FOUND', `${this.store.where}: no backup repository there`, {
+      hint: 'is the target mounted, the path right? A new repository begins with: dr backup init',
+    });
   }
 
   /** Stores a segment; `isNew` tells whether its bytes had to travel. */

@@ -1,4 +1,4 @@
-// dr backup run | list | verify | schedule | prune and dr restore: one repository, opened from dr.yaml or
+// dr backup init | run | list | verify | schedule | prune and dr restore: one repository, opened from dr.yaml or
 // from --repository, used once and closed.
 import {
   type Backup,
@@ -35,6 +35,15 @@ async function atDesk(input: CommandInput, work: (desk: Desk) => Promise<number>
   } finally {
     backup.close();
   }
+}
+
+/** `dr backup init`. */
+export function runInit(input: CommandInput): Promise<number> {
+  return atDesk(input, async ({ backup, format }) => {
+    const result = await backup.init();
+    printAnswer(format, { json: { result }, text: `repository: ${result}` });
+    return EXIT.DONE;
+  });
 }
 
 /** `dr backup run`: 0 archived, 3 with a gap, 9 with damaged records; what there is was archived. */

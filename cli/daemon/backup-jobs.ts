@@ -1,9 +1,8 @@
 // The scheduled backups of a daemon: queue and clock of the backup room, fed with this region's store.
+// Each run is a process of its own; stopping the daemon ends it and gives its job back.
 // A backup that failed for good turns the daemon's health red until the next one succeeds.
 import * as path from 'node:path';
 import {
-  type Backup,
-  createBackup,
   type Job,
   type JobQueue,
   type JobsConfig,
@@ -30,7 +29,6 @@ export class BackupService implements Service {
   readonly #loops: LoopSet;
   readonly #onDeath: (reason: DrError) => void;
   #queue: JobQueue | undefined;
-  #backup: Backup | undefined;
   #scheduler: Scheduler | undefined;
   #last: Job | undefined;
 
@@ -44,9 +42,7 @@ export class BackupService implements Service {
     const settings = backupConfigOf(this.#config);
     const place = storePlace(this.#config);
     this.#queue = await openRegionJobs(this.#config);
-    this.#backup = await createBackup({ config: settings });
     this.#scheduler = scheduleBackups({
-      backup: this.#backup,
       config: settings,
       queue: this.#queue,
       rootDir: path.resolve(place.rootDir),
@@ -60,7 +56,6 @@ export class BackupService implements Service {
   async stop(): Promise<void> {
     await this.#loops.stop();
     await this.#scheduler?.stop();
-    this.#backup?.close();
     await this.#queue?.close();
   }
 

@@ -5,8 +5,9 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { backupConfigSchema, createBackup } from '../../backup/index.ts';
+import { backupConfigSchema } from '../../backup/index.ts';
 import { openStore } from '../../core-broker/store/index.ts';
+import { initBackup } from '../support/backup/init-backup.ts';
 import { recordSource, smallStoreOptions } from '../support/store-options.ts';
 import type { BenchOptions, BenchResult } from './report.ts';
 
@@ -66,7 +67,7 @@ interface Round {
 async function ours({ folder, root, threads }: Place): Promise<Round> {
   const repository = { kind: 'file', path: path.join(folder, 'repository') };
   const config = backupConfigSchema.parse({ repository, storeId: 'bench', workers: threads });
-  const backup = await createBackup({ config });
+  const backup = await initBackup({ config });
   const startMs = performance.now();
   const before = process.cpuUsage();
   await backup.run({ rootDir: root });

@@ -8,11 +8,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   type Backup,
   backupConfigSchema,
-  createBackup,
   type ObjectStore,
   openFileStore,
 } from '../../backup/index.ts';
 import { DrError } from '../../core-broker/base/index.ts';
+import { initBackup } from '../support/backup/init-backup.ts';
 import { appendOrder, buildStore, type LogBuilder } from '../support/backup/log-builder.ts';
 
 const FILE_BYTES = 1024 * 1024;
@@ -28,7 +28,7 @@ const settings = (more: object = {}) => ({
   ...more,
 });
 const open = (objectStore?: ObjectStore): Promise<Backup> =>
-  createBackup({
+  initBackup({
     config: backupConfigSchema.parse(settings()),
     ...(objectStore ? { objectStore } : {}),
   });
@@ -157,6 +157,7 @@ function failing(gets: number): ObjectStore {
 function bound(inner: ObjectStore): ObjectStore {
   return {
     where: inner.where,
+    prepare: () => inner.prepare(),
     put: (...call) => inner.put(...call),
     putLarge: (...call) => inner.putLarge(...call),
     get: (...call) => inner.get(...call),
@@ -212,10 +213,10 @@ describe('a target', () => {
         settings({ repository: { kind: 'file', path: place } }),
       );
       if (!isMounted) {
-        await expect(createBackup({ config })).rejects.toBeInstanceOf(DrError);
+        await expect(initBackup({ config })).rejects.toBeInstanceOf(DrError);
         return;
       }
-      const backup = await createBackup({ config });
+      const backup = await initBackup({ config });
       await expect(backup.run({ rootDir: store.root })).rejects.toMatchObject({
         code: 'DISK_FULL',
       });

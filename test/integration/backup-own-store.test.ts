@@ -4,8 +4,9 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { backupConfigSchema, createBackup } from '../../backup/index.ts';
+import { backupConfigSchema } from '../../backup/index.ts';
 import { type MessageStore, openStore } from '../../core-broker/store/index.ts';
+import { initBackup } from '../support/backup/init-backup.ts';
 import { buildStore, topicTable } from '../support/backup/log-builder.ts';
 import { recordSource, smallStoreOptions } from '../support/store-options.ts';
 
@@ -27,7 +28,7 @@ const open = (root: string): Promise<MessageStore> =>
 
 const newBackup = () => {
   const repository = { kind: 'file', path: path.join(folder, 'repository') };
-  return createBackup({ config: backupConfigSchema.parse({ repository, storeId: 's' }) });
+  return initBackup({ config: backupConfigSchema.parse({ repository, storeId: 's' }) });
 };
 
 test('a restored store with purged files serves every message and goes on where it was', async () => {

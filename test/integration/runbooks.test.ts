@@ -78,6 +78,7 @@ test('every documented command runs as written', async () => {
   await page('./dr config example', west, [0]);
   await page('./dr plan switchover -c dr.yaml', west, [0]);
 
+  await page('./dr backup init -c dr.yaml', east, [0]);
   await page('./dr backup run -c dr.yaml', east, [0]);
   await page('./dr backup list -c dr.yaml', east, [0]);
   await page('./dr backup verify -c dr.yaml --depth hashed', east, [0]);

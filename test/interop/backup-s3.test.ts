@@ -8,12 +8,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type BackupConfig,
   backupConfigSchema,
-  createBackup,
   openS3Store,
   openUploadJournal,
   probeChecksumMode,
   type S3StoreOptions,
 } from '../../backup/index.ts';
+import { initBackup } from '../support/backup/init-backup.ts';
 import { buildStore } from '../support/backup/log-builder.ts';
 import { objectStoreSuite } from '../support/backup/object-store-suite.ts';
 import { type RunningGateway, startGateway } from '../support/backup/versitygw.ts';
@@ -147,7 +147,7 @@ describe('a repository in a bucket', () => {
       workers: 2,
       stateDir: path.join(folder, 'state'),
     });
-    return createBackup({ config });
+    return initBackup({ config });
   };
 
   test('takes a store, proves it, gives it back, and finds damage', async () => {
@@ -156,7 +156,7 @@ describe('a repository in a bucket', () => {
     const store = buildStore(root, 2_000, { fileBytes: 256 * 1024 });
     const backup = await open(bucket);
     const made = await backup.run({ rootDir: root });
-    expect((await backup.verify({ id: made.id, depth: 'scanned' })).records).toBe(2_000);
+    expect((await backup.verify({ id: made.id, depth: 'restored' })).records).toBe(2_000);
     const target = path.join(folder, 'restored');
     expect((await backup.restore({ id: 'latest', target })).logEnd).toBe(store.end);
     for (const name of fs.readdirSync(path.join(root, 'commitlog'))) {

@@ -4,7 +4,8 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Backup, backupConfigSchema, createBackup } from '../../backup/index.ts';
+import { type Backup, backupConfigSchema } from '../../backup/index.ts';
+import { initBackup } from '../support/backup/init-backup.ts';
 import { buildStore, topicTable } from '../support/backup/log-builder.ts';
 import { freePort } from '../support/dr-parts.ts';
 import {
@@ -22,7 +23,7 @@ const servers: RunningServer[] = [];
 beforeEach(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-backup-stock-'));
   const repository = { kind: 'file', path: path.join(folder, 'repository') };
-  backup = await createBackup({
+  backup = await initBackup({
     config: backupConfigSchema.parse({ repository, storeId: 'shop' }),
   });
 });
@@ -131,7 +132,7 @@ describe.each<ServerVersion>(['5.5.0', '4.9.7'])('a stock %s broker', (version) 
     const rootDir = path.join(folder, 'live', 'store');
     const made = await backup.run({ rootDir });
     expect(made.logMax).toBeGreaterThan(0);
-    expect((await backup.verify({ id: made.id, depth: 'scanned' })).records).toBeGreaterThan(2);
+    expect((await backup.verify({ id: made.id, depth: 'restored' })).records).toBeGreaterThan(2);
     await backup.restore({ id: made.id, target: path.join(folder, 'again', 'store') });
     const again = await boot(version, 'again');
     await expect

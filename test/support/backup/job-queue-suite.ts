@@ -72,6 +72,19 @@ export function jobQueueSuite(name: string, create: () => Promise<JobQueueFixtur
       expect((await queue.list())[0]).toMatchObject({ state: 'failed', error: 'still gone' });
     });
 
+    test('takes a job back without counting the try, and gives it out again at once', async () => {
+      await queue.enqueue(job('p', { attemptsMax: 1, retryDelayMs: 3_600_000 }));
+      for (let round = 0; round < 3; round++) {
+        const claim = await claimSoon(queue);
+        expect(claim.job.attempts).toBe(1);
+        await queue.release(claim);
+        await expect(queue.complete(claim, {})).rejects.toMatchObject({ code: 'LOCKED' });
+        expect((await queue.list())[0]).toMatchObject({ state: 'waiting', attempts: 0 });
+      }
+      await queue.complete(await claimSoon(queue), { done: true });
+      expect((await queue.list())[0]).toMatchObject({ state: 'done', attempts: 1 });
+    });
+
     test('does not give a job out before its retry delay', async () => {
       await queue.enqueue(job('p', { retryDelayMs: 3_600_000 }));
       const first = await queue.claim('w');

@@ -5,8 +5,9 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Backup, backupConfigSchema, createBackup } from '../../../backup/index.ts';
+import { type Backup, backupConfigSchema } from '../../../backup/index.ts';
 import { type RangeScan, RangeScanner } from '../../../backup/segment/record-scan.ts';
+import { initBackup } from '../../support/backup/init-backup.ts';
 import { appendOrder, buildStore, type LogBuilder, T0 } from '../../support/backup/log-builder.ts';
 
 const FILE_BYTES = 64 * 1024;
@@ -16,7 +17,7 @@ let backup: Backup;
 beforeEach(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-damage-'));
   store = buildStore(path.join(folder, 'store'), 800, { fileBytes: FILE_BYTES });
-  backup = await createBackup({
+  backup = await initBackup({
     config: backupConfigSchema.parse({
       repository: { kind: 'file', path: path.join(folder, 'repository') },
       storeId: 'shop',

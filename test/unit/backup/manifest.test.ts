@@ -68,7 +68,7 @@ const manifests: fc.Arbitrary<Manifest> = fc
 
 describe('a manifest', () => {
   test('comes back as it was stored, in the same bytes', () => {
-    fc.assert(
+    void fc.assert(
       fc.property(manifests, (manifest) => {
         const bytes = encodeManifest(manifest, undefined);
         const back = decodeManifest(bytes, 'm', undefined);
@@ -79,7 +79,7 @@ describe('a manifest', () => {
   });
 
   test('with any byte changed is refused', () => {
-    fc.assert(
+    void fc.assert(
       fc.property(manifests, fc.nat(), fc.integer({ min: 1, max: 255 }), (manifest, at, change) => {
         const bytes = encodeManifest(manifest, undefined);
         const place = at % bytes.length;
@@ -123,7 +123,7 @@ const offsets = fc.dictionary(
 
 describe('clamping', () => {
   test('gives exactly the lower of offset and end, and touches nothing else', () => {
-    fc.assert(
+    void fc.assert(
       fc.property(offsets, fc.func(fc.nat()), (table, end) => {
         const max = (topic: string, queueId: number) => end(`${topic}${queueId}`) as number;
         const text = JSON.stringify({ dataVersion: { counter: 5 }, offsetTable: table });

@@ -6,11 +6,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   type Backup,
   backupConfigSchema,
-  createBackup,
   type ObjectStore,
   openFileStore,
 } from '../../../backup/index.ts';
 import { markPrune, markRun } from '../../../backup/repository/index.ts';
+import { initBackup } from '../../support/backup/init-backup.ts';
 import { appendOrder, buildStore, type LogBuilder } from '../../support/backup/log-builder.ts';
 
 let folder: string;
@@ -21,7 +21,7 @@ beforeEach(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-retention-'));
   store = buildStore(path.join(folder, 'store'), 300, { fileBytes: 64 * 1024 });
   const repository = { kind: 'file', path: path.join(folder, 'repository') };
-  backup = await createBackup({
+  backup = await initBackup({
     config: backupConfigSchema.parse({ repository, storeId: 'shop', workers: 1 }),
   });
   objects = openFileStore({ root: repository.path });

@@ -4,6 +4,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Backup, backupConfigSchema, createBackup } from '../../../backup/index.ts';
+import { initBackup } from '../../support/backup/init-backup.ts';
 import { appendOrder, buildStore, type LogBuilder, T0 } from '../../support/backup/log-builder.ts';
 
 const FILE_BYTES = 64 * 1024;
@@ -12,7 +13,7 @@ let store: LogBuilder;
 let backup: Backup;
 
 const open = (more: object = {}): Promise<Backup> =>
-  createBackup({
+  initBackup({
     config: backupConfigSchema.parse({
       repository: { kind: 'file', path: path.join(folder, 'repository') },
       storeId: 'shop',
@@ -189,6 +190,80 @@ describe('a backup', () => {
   });
 });
 
+describe('a repository', () => {
+  const at = () => path.join(folder, 'elsewhere');
+  const elsewhere = () =>
+    createBackup({
+      config: backupConfigSchema.parse({
+        repository: { kind: 'file', path: at() },
+        storeId: 'shop',
+        workers: 1,
+      }),
+    });
+
+  test('is begun by init only: a run into an empty folder is refused and writes nothing', async () => {
+    const lost = await elsewhere();
+    const run = () => lost.run({ rootDir: store.root });
+    await expect(run()).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    fs.mkdirSync(at());
+    await expect(run()).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      hint: expect.stringContaining('dr backup init'),
+    });
+    expect(fs.readdirSync(at())).toEqual([]);
+    fs.mkdirSync(path.join(at(), 'lost+found'));
+    await expect(run()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(await lost.init()).toBe('created');
+    expect(await lost.init()).toBe('exists');
+    expect((await run()).isComplete).toBe(true);
+  });
+
+  test('is not begun among other things', async () => {
+    fs.mkdirSync(at());
+    fs.writeFileSync(path.join(at(), 'photos'), 'x');
+    const wrong = await elsewhere();
+    await expect(wrong.init()).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(fs.existsSync(path.join(at(), 'repository.json'))).toBe(false);
+  });
+
+  test('that lost its root object gets it again and keeps its backups', async () => {
+    const made = await backup.run({ rootDir: store.root });
+    fs.rmSync(path.join(folder, 'repository', 'repository.json'));
+    await expect(backup.list()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(await backup.init()).toBe('created');
+    expect((await backup.list()).map((entry) => entry.id)).toEqual([made.id]);
+  });
+});
+
+describe('log files that cannot be linked', () => {
+  test('are pinned by open descriptors: one deleted meanwhile is archived all the same', async () => {
+    const log = fs.mkdtempSync('/dev/shm/dr-log-');
+    try {
+      // Another file system: a hard link into the store root is impossible (EXDEV).
+      fs.cpSync(path.join(store.root, 'commitlog'), log, {
+        recursive: true,
+        preserveTimestamps: true,
+      });
+      let deleted = '';
+      const made = await backup.run({
+        rootDir: store.root,
+        commitLogDir: log,
+        onProgress: () => {
+          if (deleted !== '') return;
+          deleted = fs.readdirSync(log).sort()[2] ?? '';
+          fs.rmSync(path.join(log, deleted));
+        },
+      });
+      expect(made).toMatchObject({ pinnedBy: 'descriptor', isComplete: true, records: 800 });
+      expect(fs.readdirSync(log)).not.toContain(deleted);
+      await backup.restore({ id: made.id, target: target() });
+      expect(logOf(target())).toEqual(logOf(store.root));
+    } finally {
+      fs.rmSync(log, { recursive: true });
+    }
+  });
+});
+
 describe('queues whose messages were purged', () => {
   test('keep their next offset through backup and restore', async () => {
     const root = path.join(folder, 'purged');
@@ -244,6 +319,7 @@ describe('an encrypted repository', () => {
   test('gives the store back with its key, and refuses another or none', async () => {
     const keyFile = path.join(folder, 'key');
     fs.writeFileSync(keyFile, '11'.repeat(32));
+    fs.rmSync(path.join(folder, 'repository'), { recursive: true });
     const sealed = await open({ encryptionKeyFile: keyFile });
     const made = await sealed.run({ rootDir: store.root });
     expect((await sealed.verify({ id: made.id, depth: 'restored' })).code).toBeUndefined();
@@ -254,8 +330,7 @@ describe('an encrypted repository', () => {
     expect(everyObject().some((bytes) => bytes.includes('widget-1'))).toBe(false);
     await expect(backup.list()).rejects.toMatchObject({ code: 'AUTH' });
     fs.writeFileSync(keyFile, '22'.repeat(32));
-    const other = await open({ encryptionKeyFile: keyFile });
-    await expect(other.list()).rejects.toMatchObject({ code: 'AUTH' });
+    await expect(open({ encryptionKeyFile: keyFile })).rejects.toMatchObject({ code: 'AUTH' });
   });
 });
 

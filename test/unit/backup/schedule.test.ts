@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   backupConfigSchema,
   checkPattern,
-  createBackup,
   createScheduler,
   type JobQueue,
   jobId,
@@ -15,6 +14,7 @@ import {
   type Plan,
   scheduleBackups,
 } from '../../../backup/index.ts';
+import { initBackup } from '../../support/backup/init-backup.ts';
 import { buildStore } from '../../support/backup/log-builder.ts';
 import { until } from '../../support/backup/until.ts';
 
@@ -129,11 +129,11 @@ describe('a scheduler', () => {
       repository: { kind: 'file', path: path.join(folder, 'repository') },
       schedule: { cron: '* * * * * *' },
     });
-    const backup = await createBackup({ config });
+    const backup = await initBackup({ config });
     const onDeath = (reason: Error) => {
       throw reason;
     };
-    const scheduler = scheduleBackups({ backup, config, queue, rootDir: root, onDeath });
+    const scheduler = scheduleBackups({ config, queue, rootDir: root, onDeath });
     await scheduler.start();
     await until(async () => (await queue.list()).some((job) => job.state === 'done'));
     await scheduler.stop();

@@ -1,0 +1,3 @@
+// Door of the backup process: what a daemon starts for each scheduled run.
+export { type ChildRequest, runInChild } from './run-in-child.ts';
+export { type ScheduledRun, type ScheduledRunResult, scheduledRun } from './scheduled-run.ts';
