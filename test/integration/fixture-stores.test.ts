@@ -4,10 +4,11 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { backupConfigSchema, createBackup } from '../../backup/index.ts';
+import { backupConfigSchema } from '../../backup/index.ts';
 import { type Broker, createBroker } from '../../core-broker/broker/index.ts';
+import { initBackup } from '../support/backup/init-backup.ts';
 import { testConfig } from '../support/broker-fixture.ts';
-import { type Served, servedByBroker } from '../support/stock/served.ts';
+import { firstPartOf, type Served, servedByBroker } from '../support/stock/served.ts';
 import { TapWire } from '../support/stock/tap-wire.ts';
 import { GROUP, ORDERS, runWorkload } from '../support/stock/workload.ts';
 import { type StoreTruth, storeFixtures, unpackedStore } from '../support/store-fixture.ts';
@@ -34,8 +35,21 @@ async function boot(root: string, truth: StoreTruth): Promise<{ broker: Broker; 
 }
 
 async function expectServed(broker: Broker, wire: TapWire, truth: StoreTruth): Promise<void> {
-  const served = await servedByBroker(wire, broker.address, truth.questions);
-  expect(withoutSystem(served)).toEqual(withoutSystem(truth.served));
+  const served = withoutSystem(await servedByBroker(wire, broker.address, truth.questions));
+  const wanted = withoutSystem(truth.served);
+  if (truth.ending === 'clean') {
+    expect(served).toEqual(wanted);
+    return;
+  }
+  // A kill loses the last word on what was delivered: delayed messages may come again, behind the rest.
+  const before = wanted.queues;
+  expect(await firstPartOf(wire, broker.address, before)).toEqual(before);
+  const { tags, keys } = wanted;
+  expect(served).toMatchObject({ offsets: wanted.offsets, times: wanted.times });
+  for (const [place, found] of Object.entries({ ...tags, ...keys })) {
+    const mine = served.tags[place] ?? served.keys[place];
+    expect(mine?.slice(0, found.length), place).toEqual(found);
+  }
 }
 
 /** Positions that a stock broker keeps for itself move while it runs; times need 5.x rules. */
@@ -64,17 +78,23 @@ describe.each(storeFixtures())('the store %s', (name) => {
     expect(grown(`${ORDERS}/0`)).toBe(10);
     expect(grown(`${ORDERS}/1`)).toBe(22);
     expect(grown(`${ORDERS}/2`)).toBe(14);
-    expect(grown(`${ORDERS}/3`)).toBe(12);
     expect(grown('SCHEDULE_TOPIC_XXXX/17')).toBe(3);
-    expect(grown(`%RETRY%${GROUP}/0`)).toBe(1);
     expect(grown(`%DLQ%${GROUP}/0`)).toBe(1);
+    const again = truth.ending === 'killed' ? 3 : 0;
+    for (const [queue, count] of [
+      [`${ORDERS}/3`, 12] as const,
+      [`%RETRY%${GROUP}/0`, 1] as const,
+    ]) {
+      expect(grown(queue)).toBeGreaterThanOrEqual(count);
+      expect(grown(queue)).toBeLessThanOrEqual(count + 2 * again);
+    }
   });
 
   test('is served the same after backup and restore', async () => {
     const { folder, root, truth } = unpack(name);
     const repository = { kind: 'file', path: path.join(folder, 'repository') };
     const config = backupConfigSchema.parse({ repository, storeId: 'stock' });
-    const backup = await createBackup({ config });
+    const backup = await initBackup({ config });
     const made = await backup.run({ rootDir: root });
     const target = path.join(folder, 'restored');
     const restored = await backup.restore({ id: made.id, target });

@@ -10,6 +10,8 @@ export interface BrokerProcess {
   readonly child: ChildProcess;
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>;
+  /** SIGTERM: everything is on disk and no abort file is left. Rejects when it did not end with 0. */
+  stop(): Promise<void>;
 }
 
 /** Starts a broker over `root`; resolves when it serves. */
@@ -33,6 +35,11 @@ export async function spawnBroker(
       child.kill('SIGKILL');
       return gone;
     },
+    stop: async () => {
+      child.kill('SIGTERM');
+      await gone;
+      if (child.exitCode !== 0) throw new Error(`broker process ended with ${child.exitCode}`);
+    },
   };
 }
 
@@ -40,5 +47,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { root, values } = JSON.parse(process.argv[2] ?? '{}');
   const broker = createBroker({ config: testConfig(root, values) });
   await broker.start();
+  process.once('SIGTERM', () => {
+    broker.stop().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  });
   console.log(JSON.stringify({ address: broker.address }));
 }

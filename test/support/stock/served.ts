@@ -108,6 +108,25 @@ export async function queuesOf(wire: TapWire, at: string): Promise<(QueueRef & S
   return found;
 }
 
+/** The part of each of these queues that was there before: what came behind is not looked at. */
+export async function firstPartOf(
+  wire: TapWire,
+  at: string,
+  before: Record<string, ServedQueue>,
+): Promise<Record<string, ServedQueue>> {
+  const found: [string, ServedQueue][] = [];
+  for (const [place, { min, max }] of Object.entries(before)) {
+    const [topic = '', queueId = ''] = place.split('/');
+    const queue = { topic, queueId: Number(queueId) };
+    const bytes = await pullAll(wire, at, { ...queue, offset: min });
+    const records = decodeRecords(bytes).filter((record) => record.queueOffset < max);
+    const length = records.reduce((sum, record) => sum + record.sizeBytes, 0);
+    const end = (records.at(-1)?.queueOffset ?? min - 1) + 1;
+    found.push([place, { min, max: end, digest: sha(bytes.subarray(0, length)) }]);
+  }
+  return Object.fromEntries(found);
+}
+
 const tabled = (rows: (QueueRef & ServedQueue)[]): Record<string, ServedQueue> =>
   Object.fromEntries(
     rows.map(({ topic, queueId, ...row }) => [`${topic}/${queueId}`, row] as const),

@@ -4,6 +4,7 @@
 // messages (ids, keys, bodies, born times), so that two brokers can be put into the same state.
 import { deflateSync } from 'node:zlib';
 import {
+  decodeDelayOffsets,
   encodeBatch,
   formatMessageProperties,
   parseOffsetMsgId,
@@ -240,24 +241,33 @@ async function sendDelayed(wire: TapWire, at: string, from: number): Promise<voi
       properties,
     });
   }
-  const isThere = async () => (await maxOf(wire, at, ORDERS, 3)) === before + 2;
+  const isThere = async () => (await maxOf(wire, at, ORDERS, 3)) >= before + 2;
   await until(isThere, 'delayed messages delivered', 30_000);
 }
 
-/** One message goes to the retry topic after a second, and once to the dead letters at once. */
+/**
+ * One message goes to the retry topic after a second, and once to the dead letters at once. Resolves
+ * when nothing of the first level waits any more: after a kill that includes what is delivered twice.
+ */
 async function sendBack(wire: TapWire, at: string, mail: SentMail): Promise<void> {
+  const sizes = async () => ({
+    retry: await maxOf(wire, at, `%RETRY%${GROUP}`, 0),
+    dead: await maxOf(wire, at, `%DLQ%${GROUP}`, 0),
+  });
+  const before = await sizes();
   await wire.call(at, sendBackRequest(mail.physicalOffset, 1));
   await wire.call(at, sendBackRequest(mail.physicalOffset, -1));
-  const sizes = async () => [
-    await maxOf(wire, at, `%RETRY%${GROUP}`, 0),
-    await maxOf(wire, at, `%DLQ%${GROUP}`, 0),
-    await maxOf(wire, at, SCHEDULE_TOPIC, 0),
-  ];
   const isThere = async () => {
-    const [retry = 0, dead = 0, parked = 0] = await sizes();
-    return dead > 0 && retry > 0 && parked === 3 * retry;
+    const { retry, dead } = await sizes();
+    return dead > before.dead && retry > before.retry && (await isDelivered(wire, at));
   };
   await until(isThere, 'sent back', 30_000);
+}
+
+async function isDelivered(wire: TapWire, at: string): Promise<boolean> {
+  const answer = await wire.call(at, { code: RequestCode.GET_ALL_DELAY_OFFSET });
+  const done = decodeDelayOffsets(answer.body).offsetTable['1'] ?? 0;
+  return done === (await maxOf(wire, at, SCHEDULE_TOPIC, 0));
 }
 
 /** One half, committed. None stays open: a broker that stops moves old ones to a topic of its own. */
