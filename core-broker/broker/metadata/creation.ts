@@ -1,6 +1,7 @@
 // Topics and groups that come into being by use: auto-created topics, %RETRY% and %DLQ% topics, groups
 // at their first request. Nothing is created where appends belong to a link: the next sync would
 // remove it, and a standby must stay a copy. Source: TopicConfigManager and SubscriptionGroupManager.
+import { createLog, DrError } from '../../base/index.ts';
 import {
   dlqTopic,
   groupOfTopic,
@@ -17,6 +18,8 @@ import type { AdmissionSlot } from '../admission.ts';
 import type { BrokerConfig } from '../config/index.ts';
 import type { MetadataTables } from './tables.ts';
 import type { Topic } from './topic-table.ts';
+
+const log = createLog('metadata');
 
 export interface TopicWish {
   topic: string;
@@ -75,8 +78,19 @@ export class Creation {
     if (present || !this.#config.autoCreateSubscriptionGroup) return present;
     if (groupProblem(name) !== undefined) return undefined;
     const made = newSubscriptionGroup(name);
-    if (this.#admission.current.mayCreate) this.#tables.groups.put(made);
+    if (this.#admission.current.mayCreate) this.#keepGroup(made);
     return made;
+  }
+
+  /** A full disk stops writes, not the first pull of a group: the next change of the table keeps it. */
+  #keepGroup(made: SubscriptionGroupConfig): void {
+    try {
+      this.#tables.groups.put(made);
+    } catch (reason) {
+      const failure = DrError.from(reason);
+      if (failure.code !== 'DISK_FULL') throw failure;
+      log.warn('group.not-kept', failure.message, { group: made.groupName });
+    }
   }
 
   #put(config: TopicConfig): Topic | undefined {
