@@ -1,5 +1,5 @@
 // The contract suite over a real redis-server with the settings the control plane asks for, and a
-// kill -9 of that server. Recipe: Debian's redis-server from PATH.
+// kill -9 of that server.
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -9,10 +9,11 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openRedisControlStore } from '../../switchover/control-store/index.ts';
 import { controlStoreContract } from '../unit/switchover/control-store-contract.ts';
+import { ensurePeers } from './peers/install.ts';
 
 let dir: string;
 let port: number;
-let server: ChildProcess;
+let server: ChildProcess | undefined;
 let serial = 0;
 
 const url = () => `redis://127.0.0.1:${port}/0`;
@@ -49,20 +50,26 @@ async function ping(): Promise<boolean> {
   }
 }
 
-const ended = (child: ChildProcess) =>
-  new Promise<void>((resolve) => child.once('exit', () => resolve()));
+/** Kills the server and waits until it is gone. */
+async function killServer(): Promise<void> {
+  const child = server;
+  server = undefined;
+  if (!child) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await gone;
+}
 
 beforeAll(async () => {
+  await ensurePeers('redis');
   dir = fs.mkdtempSync(path.join(os.tmpdir(), 'control-redis-'));
   port = await freePort();
   await startServer();
 });
 
 afterAll(async () => {
-  const gone = ended(server);
-  server.kill('SIGKILL');
-  await gone;
-  fs.rmSync(dir, { recursive: true, force: true });
+  await killServer();
+  if (dir) fs.rmSync(dir, { recursive: true, force: true });
 });
 
 controlStoreContract('redis', async () => {
@@ -79,9 +86,7 @@ test('answered writes survive a kill -9 of the server, and an open store finds i
   const stop = await store.watch('k', (entry) => seen.push(entry.value));
   await store.compareAndSet('k', 0, 'before');
   await store.append('s', 'record');
-  const gone = ended(server);
-  server.kill('SIGKILL');
-  await gone;
+  await killServer();
   await expect(store.read('k')).rejects.toMatchObject({ code: 'UNREACHABLE' });
   await startServer();
   await vi.waitUntil(

@@ -33,6 +33,8 @@ export interface HistoryEvent {
   queue?: string;
   offset?: number;
   reconsume?: number;
+  /** Tries of this send; only the Java programs can tell. */
+  attempts?: number;
   error?: string;
 }
 

@@ -1,13 +1,16 @@
 // Obtains the real programs the interop tests run against, into .work/peers. Each peer is built in its
 // own folder and marked ready with a digest of its recipe and sources, so that a second run does nothing
-// and a changed recipe is run again. Missing system packages are installed where this process may do
-// that (root, apt-get); otherwise the error says what is missing and how to get it. Nothing is skipped.
+// and a changed recipe is run again. One process builds a peer, others wait for it; downloads are tried
+// again. Missing system packages are installed where this process may do that (root, apt-get);
+// otherwise the error says what is missing and how to get it. Nothing is skipped.
 //   node test/interop/peers/install.ts [PEER ...]
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { underLock } from './lock.ts';
 import {
   JAR_SETS,
   type JarSetName,
@@ -24,7 +27,10 @@ const run = promisify(execFile);
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const CLIENTS = path.join(ROOT, 'test/interop/clients');
 const CACHE = path.join(ROOT, '.work/peers');
+const RECIPES = path.join(import.meta.dirname, 'recipes.ts');
 const STEP_TIMEOUT_MS = 600_000;
+/** Pauses before a failed download is tried again: registries hiccup. */
+const RETRY_PAUSES_MS = [2_000, 8_000, 20_000];
 
 /** Folder of one peer; complete once ensurePeers() has resolved with its name. */
 export const peerFolder = (peer: PeerName): string => path.join(CACHE, peer);
@@ -37,7 +43,9 @@ export const goClientProgram = (): string => path.join(peerFolder('go-client'), 
  * @throws Error that names everything missing and how to get it, or the failed step with its output
  */
 export async function ensurePeers(...peers: PeerName[]): Promise<void> {
-  const missing = ensureTools([...new Set(peers.flatMap(toolsOf))]);
+  fs.mkdirSync(CACHE, { recursive: true });
+  const tools = [...new Set(peers.flatMap(toolsOf))];
+  const missing = await underLock(path.join(CACHE, 'tools'), () => ensureTools(tools));
   if (missing.length > 0) throw new Error(missing.join('\n'));
   for (const peer of peers) await ensurePeer(peer);
 }
@@ -48,41 +56,59 @@ function isOnPath(command: string): boolean {
 }
 
 /** @returns what is still missing, one sentence each */
-function ensureTools(names: ToolName[]): string[] {
-  let lacking = names.filter((name) => !isOnPath(TOOLS[name].command));
-  const packages = [...new Set(lacking.map((name) => TOOLS[name].aptPackage))];
-  if (lacking.length > 0 && process.getuid?.() === 0 && isOnPath('apt-get')) {
+async function ensureTools(names: ToolName[]): Promise<string[]> {
+  const lacking = () => names.filter((name) => !isOnPath(TOOLS[name].command));
+  const packages = [...new Set(lacking().map((name) => TOOLS[name].aptPackage))];
+  if (packages.length > 0 && process.getuid?.() === 0 && isOnPath('apt-get')) {
     process.stderr.write(`installing ${packages.join(' ')} ...\n`);
-    const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    const options = { env: environment, stdio: ['ignore', 'ignore', 'inherit'] as const };
-    execFileSync('apt-get', ['update', '-qq'], { ...options, stdio: [...options.stdio] });
-    const install = ['install', '-y', '-qq', '--no-install-recommends', ...packages];
-    execFileSync('apt-get', install, { ...options, stdio: [...options.stdio] });
-    lacking = lacking.filter((name) => !isOnPath(TOOLS[name].command));
+    const quiet = ['-qq', '-o', 'Acquire::Retries=3'];
+    const install = ['install', '-y', '--no-install-recommends', ...quiet, ...packages];
+    const environment = { DEBIAN_FRONTEND: 'noninteractive' };
+    // What is missing after that is told below, in our words.
+    const noteProblem = (reason: Error) => process.stderr.write(`${reason.message}\n`);
+    await step('apt-get', ['update', ...quiet], CACHE, environment).catch(noteProblem);
+    await step('apt-get', install, CACHE, environment).catch(noteProblem);
   }
-  return lacking.map((name) => {
+  const missing = lacking().map((name) => {
     const { command, aptPackage } = TOOLS[name];
     return `${command} is missing: install it (Debian: apt-get install ${aptPackage})`;
   });
+  return [...missing, ...(names.includes('go') && isOnPath('go') ? await oldGo() : [])];
+}
+
+/** Debian's own Go may be older than the sources ask for; since 1.21 Go fetches what it needs. */
+async function oldGo(): Promise<string[]> {
+  const { stdout } = await run('go', ['env', 'GOVERSION'], { env: environmentOf({}) });
+  const [, minor = '0'] = /^go1\.(\d+)/.exec(stdout) ?? [];
+  if (Number(minor) >= 21) return [];
+  return [`${stdout.trim()} is too old: install Go 1.21 or newer and put it first on PATH`];
 }
 
 const underWay = new Map<PeerName, Promise<void>>();
 
-/** One build per peer and process; other processes build beside it and the last rename wins. */
+/** One build per peer: of this process, and by the lock of this machine. */
 function ensurePeer(peer: PeerName): Promise<void> {
-  const running = underWay.get(peer) ?? preparePeer(peer).finally(() => underWay.delete(peer));
+  const prepare = async () => {
+    if (isReady(peer)) return;
+    if (peer.startsWith('java-client')) await ensurePeer(clientJars(peer));
+    await underLock(peerFolder(peer), () => preparePeer(peer));
+  };
+  const running = underWay.get(peer) ?? prepare().finally(() => underWay.delete(peer));
   underWay.set(peer, running);
   return running;
 }
 
+function isReady(peer: PeerName): boolean {
+  const mark = path.join(peerFolder(peer), '.ready');
+  return fs.existsSync(mark) && fs.readFileSync(mark, 'utf8') === digestOf(peer);
+}
+
 async function preparePeer(peer: PeerName): Promise<void> {
+  if (isReady(peer)) return;
   const folder = peerFolder(peer);
-  const mark = path.join(folder, '.ready');
   const digest = digestOf(peer);
-  if (fs.existsSync(mark) && fs.readFileSync(mark, 'utf8') === digest) return;
-  if (peer.startsWith('java-client')) await ensurePeer(clientJars(peer));
   process.stderr.write(`preparing ${peer} ...\n`);
-  const draft = `${folder}.${process.pid}`;
+  const draft = `${folder}.draft`;
   fs.rmSync(draft, { recursive: true, force: true });
   fs.mkdirSync(draft, { recursive: true });
   try {
@@ -99,8 +125,7 @@ async function preparePeer(peer: PeerName): Promise<void> {
 
 /** Changes whenever the recipe or a source file of the peer does. */
 function digestOf(peer: PeerName): string {
-  const hash = createHash('sha256').update(fs.readFileSync(import.meta.filename));
-  hash.update(fs.readFileSync(path.join(import.meta.dirname, 'recipes.ts')));
+  const hash = createHash('sha256').update(fs.readFileSync(RECIPES));
   const source = sourceOf(peer);
   for (const name of source ? fs.readdirSync(source).sort() : []) {
     hash.update(name).update(fs.readFileSync(path.join(source ?? '', name)));
@@ -143,18 +168,46 @@ function fetchJars(set: JarSetName, folder: string): Promise<void> {
   return step('mvn', ['-q', '-B', ...copy], folder);
 }
 
+/** Runs one command; a failure may be the network's, so it is tried again. */
 async function step(
   command: string,
   args: string[],
   cwd: string,
   environment: Record<string, string> = {},
 ): Promise<void> {
-  await run(command, args, {
-    cwd,
-    env: { ...process.env, ...environment },
-    timeout: STEP_TIMEOUT_MS,
-    maxBuffer: 64 * 1024 * 1024,
-  });
+  const env = environmentOf(environment);
+  const options = { cwd, env, timeout: STEP_TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 };
+  for (const pauseMs of RETRY_PAUSES_MS) {
+    try {
+      await run(command, args, options);
+      return;
+    } catch (reason) {
+      const why = reason instanceof Error ? reason.message.split('\n')[0] : String(reason);
+      process.stderr.write(`${why}; trying again\n`);
+      await delay(pauseMs);
+    }
+  }
+  await run(command, args, options);
+}
+
+/** go, npm and mvn keep what they fetched below HOME: without a usable one they get ours. */
+function environmentOf(more: Record<string, string>): NodeJS.ProcessEnv {
+  const environment = { ...process.env, ...more };
+  const home = environment['HOME'];
+  if (home !== undefined && isWritable(home)) return environment;
+  const own = path.join(CACHE, 'home');
+  fs.mkdirSync(own, { recursive: true });
+  return { ...environment, HOME: own };
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    fs.accessSync(folder, fs.constants.W_OK);
+    return fs.statSync(folder).isDirectory();
+  } catch {
+    // Expected where HOME names a folder that does not exist.
+    return false;
+  }
 }
 
 async function main(args: string[]): Promise<void> {
