@@ -1,95 +1,209 @@
-// The instruments themselves: every mode of every client program against a stock 5.5.0 region, so that a
-// failure elsewhere is not a fault of these programs.
+// Apache's Java client 5.5.0, rocketmq-client-go v2 and ali-ons 3.12, each a program of its own: send,
+// batch, push-consume, orderly, broadcast, retry, as far as the client can. The same code runs against a
+// stock 5.5.0 region, so that a failure with ours is not a fault of these programs, and against our
+// region behind its global name server and gateway, as clients are meant to be pointed at it.
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { waitFor } from '../../cli/demo/process.ts';
+import { DrError } from '../../core-broker/base/index.ts';
+import { AdminClient } from '../../core-broker/client/index.ts';
 import { freePort } from '../support/dr-parts.ts';
+import { Stage } from '../support/regions/stage.ts';
 import {
   type ClientKind,
   type ClientMode,
   type HistoryEvent,
   isSupported,
+  type RunningClient,
   startClient,
 } from './peers/clients.ts';
-import { mqadmin, type RunningServer, startBroker, startNameserver } from './peers/rocketmq.ts';
+import { ensurePeers } from './peers/install.ts';
+import { startBroker, startNameserver } from './peers/rocketmq.ts';
 
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-stock-'));
-const version = '5.5.0' as const;
-let namesrv: RunningServer;
-let broker: RunningServer;
+interface Site {
+  /** What clients are given. */
+  namesrv: string;
+  /** Where topics are created. */
+  broker: string;
+  folder: string;
+  close(): Promise<void>;
+}
+
+const QUEUES = 4;
+const ROUNDS_MAX = 20;
+const SINGLES = 40;
+const BATCHED = 32;
+const KINDS: ClientKind[] = ['java-5.5.0', 'go', 'ali-ons'];
+const READERS: ClientMode[] = ['consume', 'orderly', 'broadcast', 'retry'];
+
+async function stockSite(): Promise<Site> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-clients-stock-'));
+  const version = '5.5.0' as const;
+  const closers: (() => Promise<unknown>)[] = [];
+  const close = async () => {
+    for (const step of closers.reverse()) await step();
+    fs.rmSync(folder, { recursive: true });
+  };
+  try {
+    const port = await freePort();
+    const namesrv = await startNameserver({ version, folder: path.join(folder, 'ns'), port });
+    closers.push(() => namesrv.stop());
+    const broker = await startBroker({
+      version,
+      folder: path.join(folder, 'broker'),
+      port: (await freePort()) + 2,
+      namesrv: namesrv.address,
+    });
+    closers.push(() => broker.stop());
+    return { namesrv: namesrv.address, broker: broker.address, folder, close };
+  } catch (reason) {
+    await close();
+    throw reason;
+  }
+}
+
+async function ourSite(): Promise<Site> {
+  const stage = await Stage.layOut('clients-ours', { gateway: true });
+  try {
+    await Promise.all([stage.regions.startGlobal(), stage.regions.startRegion('east')]);
+    await stage.ready('east');
+  } catch (reason) {
+    await stage.close();
+    throw reason;
+  }
+  return {
+    namesrv: stage.regions.globalNameserver,
+    broker: stage.files('east').broker,
+    folder: stage.folder,
+    close: () => stage.close(),
+  };
+}
+
+const keysOf = (events: HistoryEvent[], isWanted: (event: HistoryEvent) => boolean) =>
+  events.filter(isWanted).map(({ key }) => key);
+const sent = (events: HistoryEvent[]) => keysOf(events, ({ phase }) => phase === 'ok');
+const seen = (events: HistoryEvent[]) => keysOf(events, ({ op }) => op === 'consume');
+
+const SITES = { 'a stock 5.5.0 region': stockSite, 'our region': ourSite } as const;
+type SiteName = keyof typeof SITES;
+
+const sites = new Map<SiteName, Site>();
+const clients: RunningClient[] = [];
 
 beforeAll(async () => {
-  const port = await freePort();
-  namesrv = await startNameserver({ version, folder: path.join(folder, 'ns'), port });
-  broker = await startBroker({
-    version,
-    folder: path.join(folder, 'broker'),
-    port: (await freePort()) + 2,
-    namesrv: namesrv.address,
-  });
+  await ensurePeers('server-5.5.0', 'java-client-5.5.0', 'go-client', 'ali-ons');
+  for (const [name, open] of Object.entries(SITES)) sites.set(name as SiteName, await open());
+  for (const { namesrv, broker } of sites.values()) {
+    const admin = new AdminClient({ nameservers: [namesrv] });
+    for (const kind of KINDS)
+      await admin.createTopic(broker, { topic: topicOf(kind), queues: QUEUES });
+    admin.close();
+  }
 });
 afterAll(async () => {
-  await broker?.stop();
-  await namesrv?.stop();
-  fs.rmSync(folder, { recursive: true });
+  for (const { child } of clients) child.kill();
+  await Promise.all(clients.map(({ child }) => child.exited));
+  for (const site of sites.values()) await site.close();
 });
 
-const sent = (events: HistoryEvent[]) =>
-  events.filter((event) => event.phase === 'ok').map((event) => event.key);
-const seen = (events: HistoryEvent[]) =>
-  events.filter((event) => event.op === 'consume').map((event) => event.key);
-
-const kinds: ClientKind[] = ['java-5.5.0', 'go', 'ali-ons'];
-const readers: ClientMode[] = ['consume', 'orderly', 'broadcast', 'retry'];
-
-describe.each(kinds)('%s', (kind) => {
-  const topic = `modes-${kind.replaceAll('.', '_')}`;
-  const at = (mode: ClientMode, more: Record<string, string | number> = {}) => ({
-    kind,
-    mode,
-    namesrv: namesrv.address,
-    topic,
-    group: `${mode}-${kind.replaceAll('.', '_')}`,
-    folder,
-    name: `${kind}-${mode}`,
-    // ali-ons reads the route of its retry topic at the next poll only.
-    more: { poll: 1_000, ...more },
+// Together: most of the time is spent waiting for retries and rebalances of the clients.
+describe.concurrent.each(Object.keys(SITES) as SiteName[])('%s', (name) => {
+  test.each(KINDS)('%s sends, batches, consumes, in order, broadcast and again', async (kind) => {
+    const desk = new ClientDesk(name, kind);
+    const readers = new Map<ClientMode, RunningClient>();
+    for (const mode of READERS) {
+      if (isSupported(kind, mode)) readers.set(mode, await desk.start(mode));
+    }
+    // Broadcasting may start at the end of a queue: placed everywhere before what is counted is sent.
+    await desk.warmUp([...readers.values()]);
+    const keys = await desk.sendAll();
+    for (const [mode, reader] of readers) {
+      await waitFor(`${kind} ${mode}`, () => hasAll(keys, seen(reader.events())), PATIENCE);
+    }
+    const retried = () => redelivered(readers.get('retry')?.events() ?? []);
+    await waitFor(`${kind} to get all again`, () => hasAll(keys, retried()), PATIENCE);
+    expectInOrder(readers.get('orderly')?.events() ?? []);
+    for (const reader of readers.values()) await reader.stop();
   });
+});
 
-  test('writes down every mode it has', async () => {
-    const place = ['-n', namesrv.address, '-c', 'DefaultCluster', '-t', topic];
-    await mqadmin({ version, folder: path.join(folder, 'tools') }, 'updateTopic', [
-      ...place,
-      '-r',
-      '4',
-      '-w',
-      '4',
-    ]);
-    const modes = readers.filter((mode) => isSupported(kind, mode));
-    const consumers = await Promise.all(modes.map((mode) => startClient(at(mode))));
-    // Broadcasting starts at the end of the queues in some clients: it must be placed before sending.
-    const producer = await startClient(at('produce', { count: 40, rate: 100, prefix: 'one' }));
+const PATIENCE = { timeoutMs: 120_000 };
+const topicOf = (kind: ClientKind): string => `modes-${kind.replaceAll('.', '_')}`;
+const redelivered = (events: HistoryEvent[]) =>
+  keysOf(events, ({ reconsume = 0 }) => reconsume > 0);
+
+function hasAll(wanted: string[], present: string[]): boolean {
+  const found = new Set(present);
+  return wanted.every((key) => found.has(key));
+}
+
+/** Programs of one client library at one site. */
+class ClientDesk {
+  readonly #site: Site;
+  readonly #kind: ClientKind;
+
+  constructor(name: SiteName, kind: ClientKind) {
+    const site = sites.get(name);
+    if (!site) throw new Error(`${name} is not up`);
+    this.#site = site;
+    this.#kind = kind;
+  }
+
+  async start(mode: ClientMode, more: object = {}): Promise<RunningClient> {
+    const name = `${this.#kind.replaceAll('.', '_')}-${mode}`;
+    const { namesrv, folder } = this.#site;
+    const client = await startClient({
+      kind: this.#kind,
+      mode,
+      namesrv,
+      folder,
+      name,
+      topic: topicOf(this.#kind),
+      group: name,
+      // ali-ons reads the route of its retry topic at the next poll only.
+      more: { poll: 1_000, ...more },
+    });
+    clients.push(client);
+    return client;
+  }
+
+  /** Sends until every reader has got something from every queue. */
+  async warmUp(readers: RunningClient[]): Promise<void> {
+    const isPlaced = ({ events }: RunningClient) =>
+      new Set(events().map(({ queue }) => queue)).size === QUEUES;
+    for (let round = 0; round === 0 || !readers.every(isPlaced); round++) {
+      if (round > ROUNDS_MAX) throw new Error(`${this.#kind}: a reader is never placed`);
+      const more = { count: 3 * QUEUES, rate: 100, prefix: `warm${round}` };
+      await (await this.start('produce', more)).finished();
+      await waitFor('readers', () => readers.every(isPlaced), { timeoutMs: 3_000 }).catch(
+        (reason: unknown) => {
+          // Expected of a reader that was placed behind these: the next round shows.
+          if (!DrError.is(reason, 'TIMEOUT')) throw reason;
+        },
+      );
+    }
+  }
+
+  /** @returns the keys that were acknowledged: all that were sent */
+  async sendAll(): Promise<string[]> {
+    const producer = await this.start('produce', { count: SINGLES, rate: 100, prefix: 'one' });
     const keys = sent(await producer.finished());
-    expect(keys).toHaveLength(40);
-    if (isSupported(kind, 'batch')) {
-      const batch = await startClient(at('batch', { count: 32, rate: 100, prefix: 'many' }));
-      keys.push(...sent(await batch.finished()));
-      expect(keys).toHaveLength(72);
-    }
-    for (const [index, consumer] of consumers.entries()) {
-      const lacking = () => keys.filter((key) => !seen(consumer.events()).includes(key));
-      await expect.poll(lacking, { timeout: 90_000, message: modes[index] ?? '' }).toEqual([]);
-    }
-    const retried = consumers[modes.indexOf('retry')];
-    const again = () => retried?.events().filter((event) => (event.reconsume ?? 0) > 0).length;
-    await expect.poll(again, { timeout: 90_000 }).toBeGreaterThanOrEqual(keys.length);
-    const orderly = consumers[modes.indexOf('orderly')];
-    for (const queue of new Set(orderly?.events().map((event) => event.queue))) {
-      const events = orderly?.events().filter((event) => event.queue === queue) ?? [];
-      const offsets = events.map((event) => event.offset ?? -1);
-      expect(offsets).toEqual([...offsets].sort((left, right) => left - right));
-    }
-    for (const consumer of consumers) await consumer.stop();
-  });
-});
+    expect(keys).toHaveLength(SINGLES);
+    if (!isSupported(this.#kind, 'batch')) return keys;
+    const batch = await this.start('batch', { count: BATCHED, rate: 100, prefix: 'many' });
+    keys.push(...sent(await batch.finished()));
+    expect(keys).toHaveLength(SINGLES + BATCHED);
+    return keys;
+  }
+}
+/** Offsets of a queue come as they lie in it. */
+function expectInOrder(events: HistoryEvent[]): void {
+  for (const queue of new Set(events.map((event) => event.queue))) {
+    const offsets = events
+      .filter((event) => event.queue === queue)
+      .map(({ offset }) => offset ?? -1);
+    expect(offsets, queue).toEqual([...offsets].sort((left, right) => left - right));
+  }
+}

@@ -21,6 +21,8 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.hook.SendMessageContext;
+import org.apache.rocketmq.client.hook.SendMessageHook;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
@@ -32,6 +34,8 @@ public class DrClient {
   // Client-side codes that mean "no try was made": broker not found, no name server, no route.
   private static final List<Integer> NEVER_SENT = List.of(10003, 10004, 10005);
   private static final CountDownLatch STOP = new CountDownLatch(1);
+  // Tries of the send that runs on this thread: the client repeats a failed one without a word.
+  private static final ThreadLocal<Integer> TRIES = ThreadLocal.withInitial(() -> 0);
   private static Map<String, String> options;
   private static FileOutputStream history;
 
@@ -83,6 +87,7 @@ public class DrClient {
     producer.setNamesrvAddr(text("namesrv", null));
     producer.setPollNameServerInterval(number("poll", 30_000));
     producer.setSendMsgTimeout(number("timeout", 3_000));
+    producer.getDefaultMQProducerImpl().registerSendMessageHook(countingHook());
     producer.start();
     System.out.println("READY");
     int threads = number("threads", 1);
@@ -104,6 +109,25 @@ public class DrClient {
     for (Thread worker : workers) worker.join();
     producer.shutdown();
     if (failures.get() > 0) throw new IllegalStateException("a sending thread died");
+  }
+
+  private static SendMessageHook countingHook() {
+    return new SendMessageHook() {
+      @Override
+      public String hookName() {
+        return "tries";
+      }
+
+      @Override
+      public void sendMessageBefore(SendMessageContext context) {
+        TRIES.set(TRIES.get() + 1);
+      }
+
+      @Override
+      public void sendMessageAfter(SendMessageContext context) {
+        // The outcome is what send() tells.
+      }
+    };
   }
 
   private static void sendLoop(DefaultMQProducer producer, String prefix, boolean isBatch, int threads)
@@ -136,6 +160,7 @@ public class DrClient {
 
   private static void send(DefaultMQProducer producer, List<Message> messages) throws Exception {
     for (Message message : messages) record("send", "invoke", message.getKeys(), null, -1, "");
+    TRIES.set(0);
     try {
       SendResult result =
           messages.size() == 1 ? producer.send(messages.get(0)) : producer.send(messages);
@@ -143,7 +168,7 @@ public class DrClient {
       String queue = queueOf(result.getMessageQueue().getBrokerName(),
           result.getMessageQueue().getQueueId());
       for (int i = 0; i < messages.size(); i++) {
-        String more = ",\"status\":\"" + result.getSendStatus() + "\"";
+        String more = ",\"status\":\"" + result.getSendStatus() + "\",\"attempts\":" + TRIES.get();
         record("send", isOk ? "ok" : "unknown", messages.get(i).getKeys(), queue,
             result.getQueueOffset() + i, more);
       }
@@ -152,8 +177,8 @@ public class DrClient {
     } catch (Exception reason) {
       boolean isNeverSent = reason instanceof MQClientException
           && NEVER_SENT.contains(((MQClientException) reason).getResponseCode());
-      String more = ",\"error\":" + quote(reason.getClass().getSimpleName() + ": "
-          + reason.getMessage());
+      String more = ",\"attempts\":" + TRIES.get() + ",\"error\":"
+          + quote(reason.getClass().getSimpleName() + ": " + reason.getMessage());
       for (Message message : messages) {
         record("send", isNeverSent ? "fail" : "unknown", message.getKeys(), null, -1, more);
       }
