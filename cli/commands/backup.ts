@@ -2,6 +2,7 @@
 // from --repository, used once and closed.
 import {
   type Backup,
+  type BackupConfig,
   createBackup,
   type RestoreCut,
   type VerifyDepth,
@@ -10,6 +11,7 @@ import { DrError } from '../../core-broker/base/index.ts';
 import type { CommandInput } from '../command.ts';
 import { backupConfigOf } from '../config/backup-config.ts';
 import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
+import { beginRepository, rememberRepository } from '../config/known-repositories.ts';
 import { storePlace } from '../config/store-place.ts';
 import { openRegionJobs } from '../daemon/backup-jobs.ts';
 import { EXIT } from '../exit-status.ts';
@@ -17,6 +19,7 @@ import { type OutputFormat, printAnswer, printProgress } from '../output.ts';
 
 interface Desk {
   config: DrConfig;
+  settings: BackupConfig;
   backup: Backup;
   storeId: string | undefined;
   format: OutputFormat;
@@ -31,7 +34,7 @@ async function atDesk(input: CommandInput, work: (desk: Desk) => Promise<number>
   const settings = backupConfigOf(config, text(input.options['repository']));
   const backup = await createBackup({ config: settings });
   try {
-    return await work({ config, backup, storeId: settings.storeId, format });
+    return await work({ config, settings, backup, storeId: settings.storeId, format });
   } finally {
     backup.close();
   }
@@ -39,8 +42,9 @@ async function atDesk(input: CommandInput, work: (desk: Desk) => Promise<number>
 
 /** `dr backup init`. */
 export function runInit(input: CommandInput): Promise<number> {
-  return atDesk(input, async ({ backup, format }) => {
+  return atDesk(input, async ({ config, settings, backup, format }) => {
     const result = await backup.init();
+    rememberRepository(config, settings);
     printAnswer(format, { json: { result }, text: `repository: ${result}` });
     return EXIT.DONE;
   });
@@ -48,7 +52,8 @@ export function runInit(input: CommandInput): Promise<number> {
 
 /** `dr backup run`: 0 archived, 3 with a gap, 9 with damaged records; what there is was archived. */
 export function runBackup(input: CommandInput): Promise<number> {
-  return atDesk(input, async ({ config, backup, format }) => {
+  return atDesk(input, async ({ config, settings, backup, format }) => {
+    await beginRepository(config, settings, backup);
     const place = storePlace(config, text(input.options['store']));
     const result = await backup.run({ ...place, onProgress: progressLine('archived') });
     const seconds = Math.max(result.durationMs, 1) / 1000;

@@ -3,6 +3,8 @@
 // A backup that failed for good turns the daemon's health red until the next one succeeds.
 import * as path from 'node:path';
 import {
+  type BackupConfig,
+  createBackup,
   type Job,
   type JobQueue,
   type JobsConfig,
@@ -10,10 +12,13 @@ import {
   type Scheduler,
   scheduleBackups,
 } from '../../backup/index.ts';
-import { DrError, LoopSet, type Service, sleep } from '../../core-broker/base/index.ts';
+import { createLog, DrError, LoopSet, type Service, sleep } from '../../core-broker/base/index.ts';
 import { backupConfigOf } from '../config/backup-config.ts';
 import type { DrConfig } from '../config/dr-config.ts';
+import { beginRepository } from '../config/known-repositories.ts';
 import { storePlace } from '../config/store-place.ts';
+
+const log = createLog('backup');
 
 /** How often the last run is looked up for health, ms. */
 const LOOK_MS = 5_000;
@@ -41,6 +46,7 @@ export class BackupService implements Service {
   async start(): Promise<void> {
     const settings = backupConfigOf(this.#config);
     const place = storePlace(this.#config);
+    await this.#begin(settings);
     this.#queue = await openRegionJobs(this.#config);
     this.#scheduler = scheduleBackups({
       config: settings,
@@ -51,6 +57,17 @@ export class BackupService implements Service {
     });
     await this.#scheduler.start();
     this.#loops.run('last backup', (signal) => this.#watch(signal));
+  }
+
+  /** First use makes the repository; a target that is away now is the runs' failure, not the daemon's. */
+  async #begin(settings: BackupConfig): Promise<void> {
+    try {
+      const backup = await createBackup({ config: settings });
+      await beginRepository(this.#config, settings, backup).finally(() => backup.close());
+    } catch (reason) {
+      const failure = DrError.from(reason);
+      log.warn('repository.away', failure.message, { code: failure.code });
+    }
   }
 
   async stop(): Promise<void> {

@@ -155,7 +155,6 @@ async function loseWest(story: Story): Promise<void> {
 async function backUpAndRestore(story: Story): Promise<void> {
   const { regions, facts } = story;
   const { east } = regions;
-  await dr(['backup', 'init', '-c', east.drYaml]);
   const backup = await dr(['backup', 'run', '-c', east.drYaml]);
   facts.backupMBps = Number(backup['bytesPerSecond'] ?? 0) / 1e6;
   say(story, `backup taken while orders flow: ${String(backup['id'])}`);
