@@ -9,7 +9,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { inflateSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { backupConfigSchema, createBackup } from '../../backup/index.ts';
+import { backupConfigSchema } from '../../backup/index.ts';
 import { freePort } from '../../cli/demo/process.ts';
 import { PullConsumer } from '../../core-broker/client/index.ts';
 import {
@@ -18,6 +18,7 @@ import {
   parseMessageProperties,
   RequestCode,
 } from '../../core-broker/protocol/index.ts';
+import { initBackup } from '../support/backup/init-backup.ts';
 import { spawnBroker } from '../support/broker-process.ts';
 import { firstPartOf, pullAll, type Served, servedByBroker } from '../support/stock/served.ts';
 import { TapWire } from '../support/stock/tap-wire.ts';
@@ -149,9 +150,14 @@ describe.each<ServerVersion>(['5.5.0', '4.9.7'])('a store shared with %s', (vers
     const sixth = await stock(version, await restoredFrom(root));
     // The index was made anew from the log: every key is found again, those lost above too.
     const last = await look(sixth);
-    expect({ ...last, keys: {} }).toEqual({ ...served, keys: {} });
+    // Queues are made anew as well. 4.9.7 gives delayed messages a due time of one second then, whatever
+    // their level: they come early, behind the rest.
+    const restored = await firstPartOf(wire, sixth.address, served.queues);
+    expect(restored).toEqual(served.queues);
+    expect(last.offsets).toEqual(served.offsets);
+    if (version === '5.5.0') expect(last.queues).toEqual(served.queues);
     for (const from of starts) expect(last.keys[`${ORDERS}/pair-${from}`]).toHaveLength(8);
-    await readByClients(sixth.address, served);
+    await readByClients(sixth.address, last);
     expect(Object.keys(served.offsets)).toContain(`${ORDERS}@${GROUP}`);
     expect(served.queues['SCHEDULE_TOPIC_XXXX/17']?.max).toBe(15);
     expect(served.queues[`%RETRY%${GROUP}/0`]?.max).toBeGreaterThanOrEqual(5);
@@ -161,7 +167,7 @@ describe.each<ServerVersion>(['5.5.0', '4.9.7'])('a store shared with %s', (vers
 async function restoredFrom(root: string): Promise<string> {
   const repository = { kind: 'file', path: path.join(folder, 'repository') };
   const config = backupConfigSchema.parse({ repository, storeId: 'shared' });
-  const backup = await createBackup({ config });
+  const backup = await initBackup({ config });
   const made = await backup.run({ rootDir: root });
   const target = path.join(folder, 'restored', 'store');
   fs.mkdirSync(path.dirname(target));
