@@ -119,7 +119,7 @@ test('a daemon that stops in the middle ends the process and gives the job back'
 });
 
 test('a daemon that is killed takes the process with it', async () => {
-  const request = JSON.stringify({ config: slow(), rootDir: root });
+  const request = JSON.stringify({ config: configOf({ bytesPerSecondMax: 1_024 }), rootDir: root });
   const program = path.resolve('test/support/backup/child-host.ts');
   const host = spawn(process.execPath, [program, request], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -179,6 +179,16 @@ test('records that reach over the ends of large ranges are proven', async () => 
   for (let i = 0; i < 150; i++) add(i);
   const made = await backup.run({ rootDir: root });
   expect(made).toMatchObject({ isComplete: true, damage: [], records: 150 });
+  // The first record that begins in the second range loses its head: nobody may seek past it.
+  const victim = large.offsets.findIndex((offset) => offset >= 32 * 1024 * 1024);
+  const [from = 0, to = 0] = large.offsets.slice(victim);
+  const file = path.join(root, 'commitlog', nameOf(0));
+  const fd = fs.openSync(file, 'r+');
+  fs.writeSync(fd, Buffer.alloc(8, 0xff), 0, 8, from);
+  fs.closeSync(fd);
+  fs.utimesSync(file, 1, 1);
+  const rotten = await backup.run({ rootDir: root });
+  expect(rotten.damage).toEqual([{ file: nameOf(0), from, to }]);
 });
 
 test.each([0, 1, 10, 35])(

@@ -88,6 +88,18 @@ objectStoreSuite('file (without hard links)', async () => {
 
 describe('the file store without hard links', () => {
   const fresh = { ifAbsent: true };
+  test('leaves alone what another wrote between its look and its claim', async () => {
+    const root = newRoot();
+    const link = (_from: string, to: string) => {
+      fs.writeFileSync(to, 'first');
+      return noLinks();
+    };
+    const store = await prepared({ root, link });
+    expect(await store.put('a', Buffer.from('second'), fresh)).toBe('exists');
+    expect((await store.get('a')).toString()).toBe('first');
+    fs.rmSync(root, { recursive: true });
+  });
+
   test('takes over the claim of a dead writer, and waits for a living one', async () => {
     const root = newRoot();
     const store = await prepared({ root, link: noLinks });
