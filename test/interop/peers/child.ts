@@ -13,6 +13,12 @@ export interface ChildOptions {
   env?: Record<string, string>;
 }
 
+/** What still runs when this process ends, by a failure or by Ctrl-C, ends with it. */
+const running = new Set<Child>();
+process.on('exit', () => {
+  for (const child of running) child.kill();
+});
+
 export class Child {
   readonly #process: ChildProcess;
   readonly #options: ChildOptions;
@@ -28,7 +34,8 @@ export class Child {
       stdio: ['ignore', out, out],
     });
     fs.closeSync(out);
-    this.exited = new Promise((resolve) => {
+    running.add(this);
+    this.exited = new Promise<number | null>((resolve) => {
       this.#process.once('error', (reason) => {
         fs.appendFileSync(options.logFile, `${reason.message}\n`);
         this.#hasExited = true;
@@ -38,7 +45,7 @@ export class Child {
         this.#hasExited = true;
         resolve(code);
       });
-    });
+    }).finally(() => running.delete(this));
   }
 
   get pid(): number {
