@@ -30,6 +30,8 @@ const ADMIN_TIMEOUT_MS = 5_000;
 /** The sample file is written at most this often. */
 const SAMPLE_FILE_MS = 1_000;
 const DRAIN_POLL_MS = 2;
+/** A metadata copy that failed is tried again after this, however rare the copies are. */
+const METADATA_RETRY_MS = 1_000;
 
 /** Makes a link; nothing runs before start(). One link per sink. */
 export const createLogLink = (
@@ -333,7 +335,9 @@ class LogLink implements Link {
   async #syncMetadata(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#metadata.tick(signal);
-      await sleep(this.#config.metadataMs, signal);
+      const { metadataMs } = this.#config;
+      const hasFailed = this.#metadata.lastProblem !== undefined;
+      await sleep(hasFailed ? Math.min(metadataMs, METADATA_RETRY_MS) : metadataMs, signal);
     }
   }
 }

@@ -52,9 +52,10 @@ export class DrSource implements SourceSide {
     const { address, linkId, sampleTimeoutMs } = this.#options;
     const body: LinkStatusRequest = { linkId, position, queuesSince };
     const request = { code: DR_CODE.LINK_STATUS, body };
+    const sampledAtMs = Date.now();
     const answer = await this.#sampler.control<LinkStatusResult>(address, request, sampleTimeoutMs);
     const { nowMs: sourceNowMs, ...numbers } = answer;
-    return { ...numbers, sourceNowMs, sampledAtMs: Date.now() };
+    return { ...numbers, sourceNowMs, sampledAtMs };
   }
 
   #ask(position: SinkPosition, from: number): Promise<AttachResult> {

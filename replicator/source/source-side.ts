@@ -25,7 +25,10 @@ export interface Attachment {
 }
 
 export interface SourceSample {
-  /** Our wall clock when the answer came. */
+  /**
+   * Our wall clock when the question left: everything the source acknowledged before it is in this sample.
+   * Later (when the answer came) would leave acknowledgements that are neither counted nor unknown.
+   */
   sampledAtMs: number;
   epoch: number;
   minOffset: number;

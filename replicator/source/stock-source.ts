@@ -65,10 +65,10 @@ export class StockSource implements SourceSide {
   }
 
   async sample(position: number): Promise<SourceSample> {
+    const sampledAtMs = Date.now();
     const { minOffset, maxOffset, meanBytes } = await this.#bounds(this.#sampler);
     const lagBytes = Math.max(0, maxOffset - position);
     const oldestUnsharedMs = lagBytes === 0 ? 0 : await this.#storeTimeAt(position);
-    const sampledAtMs = Date.now();
     return {
       sampledAtMs,
       epoch: 0,
@@ -76,7 +76,7 @@ export class StockSource implements SourceSide {
       maxOffset,
       lagMessages: Math.ceil(lagBytes / meanBytes),
       oldestUnsharedMs,
-      sourceNowMs: sampledAtMs,
+      sourceNowMs: Date.now(),
       queueMaxima: {},
     };
   }
