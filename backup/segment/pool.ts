@@ -42,6 +42,19 @@ const ENTRY = new URL(
   import.meta.url,
 );
 
+/** A thread that was asked to end is killed after this, ms; the longest task is far shorter. */
+const END_WAIT_MS = 10_000;
+
+/** Asks one thread to end and waits until it has. */
+async function end(worker: Worker): Promise<void> {
+  if (worker.threadId === -1) return;
+  const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  const late = setTimeout(() => void worker.terminate(), END_WAIT_MS);
+  worker.postMessage(null);
+  await gone;
+  clearTimeout(late);
+}
+
 /** One at work, one in the mailbox: bounds the memory to two segments a worker. */
 const TASKS_PER_WORKER = 2;
 
@@ -65,10 +78,15 @@ export class SegmentPool {
     return this.#run(task) as Promise<ExtractAnswer>;
   }
 
-  /** Ends all threads; tasks under way are refused. */
+  /**
+   * Ends all threads; tasks under way are refused.
+   * Why not terminate() at once: a thread killed while it starts (it compiles its sources then) has been
+   * seen to take the whole process with it (SIGSEGV). It is asked, and killed only when it does not go.
+   */
   async close(): Promise<void> {
     this.#fail(new DrError('CANCELLED', 'the segment workers were closed'));
-    await Promise.all([...this.#workers.keys()].map((worker) => worker.terminate()));
+    await Promise.all([...this.#workers.keys()].map(end));
+    this.#workers.clear();
   }
 
   /** Starts all threads now, while the caller prepares its tasks. */

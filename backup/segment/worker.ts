@@ -1,10 +1,15 @@
 // Entry of a worker thread: one task at a time, answers by message. Buffers are handed over, not copied.
 // Errors cross as plain data, because class instances lose their kind on the way.
+// `null` is the last message: the thread then ends by itself.
 import { parentPort } from 'node:worker_threads';
 import { DrError } from '../../core-broker/base/index.ts';
 import { runArchive, runExtract, type SegmentTask } from './tasks.ts';
 
-parentPort?.on('message', (task: SegmentTask) => {
+parentPort?.on('message', (task: SegmentTask | null) => {
+  if (task === null) {
+    parentPort?.close();
+    return;
+  }
   try {
     if (task.kind === 'archive') {
       const answer = runArchive(task);

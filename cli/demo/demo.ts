@@ -97,6 +97,7 @@ async function mirrorToWest(story: Story): Promise<void> {
   await waitFor('the history to be loaded', () => loader.exit() !== undefined, {
     timeoutMs: 60_000,
   });
+  if (loader.exit() !== 0) throw new DrError('UNEXPECTED', `loading failed: ${loader.logFile}`);
   const end = (await statusOf(regions.east)).maxOffset;
   await regions.startRegion('west');
   const startedAt = performance.now();

@@ -33,12 +33,27 @@ async function preload(): Promise<void> {
   const body = Buffer.alloc(8 * 1024, 'order history ');
   const producer = new Producer({ nameservers, group: 'orders-preload' });
   producer.start();
+  await firstRoute(() => producer.send({ topic, body }));
   let left = (Number(mebibytes) * 1024 * 1024) / body.length;
   const lanes = Array.from({ length: 32 }, async () => {
     while (left-- > 0) await producer.send({ topic, body });
   });
   await Promise.all(lanes);
   await producer.stop();
+}
+
+/** The global name server polls its regions: a region may be open a moment before its route is. */
+async function firstRoute(send: () => Promise<unknown>): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  for (;;) {
+    try {
+      await send();
+      return;
+    } catch (reason) {
+      if (performance.now() > deadline) throw reason;
+      await sleep(100);
+    }
+  }
 }
 
 /** Sends orders at a rate until it is told to stop; open sends are awaited. */
