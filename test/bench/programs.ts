@@ -53,7 +53,7 @@ export function startNullServer(folder: string): Promise<Server> {
   return startServer({
     name: 'null-server',
     folder,
-    args: [benchProgram('null-server.ts'), '0', 'reused'],
+    args: [benchProgram('null-server.ts'), '0', 'events'],
     addressIn: (line) => (line['port'] === undefined ? undefined : `127.0.0.1:${line['port']}`),
   });
 }
