@@ -83,7 +83,7 @@ export function pomOf(set: JarSet): string {
       <version>${set.version}</version>
     </dependency>`,
   );
-  return `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  return `<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>peers</groupId>
   <artifactId>jars</artifactId>
