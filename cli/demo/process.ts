@@ -1,6 +1,7 @@
 // Starts programs of this project as real processes and follows their life: log file, exit, signals.
 // Used by the demo and by the tests, so that both drive what an operator would start.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
@@ -106,12 +107,19 @@ export function tail(file: string, lines = 12): string {
   return fs.readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
 }
 
-/** Ports that are free now. A broker also takes port - 2 and port + 1, so its base is spaced. */
+/** Below the range from which systems take the ports of outgoing connections. */
+const PORTS = { from: 10_240, to: 32_000 };
+
+/**
+ * A port that is free now and that no outgoing connection will take before it is used.
+ * A broker also takes port - 2 and port + 1, so its base is spaced.
+ */
 export async function freePort(spaced = false): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const port = await probe(0);
-    if (!spaced) return port;
-    if (port < 65_000 && (await isFree(port - 2)) && (await isFree(port + 1))) return port;
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    const wanted = spaced ? [port, port - 2, port + 1] : [port];
+    const free = await Promise.all(wanted.map(isFree));
+    if (free.every(Boolean)) return port;
   }
   throw new DrError('UNEXPECTED', 'no free port found');
 }
