@@ -26,3 +26,7 @@ export interface CommandRow {
   options?: OptionRow[];
   load: () => Promise<CommandAction>;
 }
+
+/** An option that takes text; undefined when it was not given. */
+export const textOf = (value: unknown): string | undefined =>
+  typeof value === 'string' ? value : undefined;

@@ -1,8 +1,13 @@
 // What commands print: answers on stdout (table or JSON), progress and errors on stderr.
 import Table from 'cli-table3';
 import { DrError, readEnv } from '../core-broker/base/index.ts';
+import type { CommandInput } from './command.ts';
 
 export type OutputFormat = 'table' | 'json';
+
+/** The form that `-o` asks for. */
+export const formatOf = (input: CommandInput): OutputFormat =>
+  input.options['output'] === 'json' ? 'json' : 'table';
 
 /** One answer in both forms: `json` is the documented value, `rows` what a person reads. */
 export interface Answer {

@@ -8,14 +8,14 @@ import {
   type VerifyDepth,
 } from '../../backup/index.ts';
 import { DrError } from '../../core-broker/base/index.ts';
-import type { CommandInput } from '../command.ts';
+import { type CommandInput, textOf } from '../command.ts';
 import { backupConfigOf } from '../config/backup-config.ts';
 import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
 import { beginRepository, rememberRepository } from '../config/known-repositories.ts';
 import { storePlace } from '../config/store-place.ts';
 import { openRegionJobs } from '../daemon/backup-jobs.ts';
 import { EXIT } from '../exit-status.ts';
-import { type OutputFormat, printAnswer, printProgress } from '../output.ts';
+import { formatOf, type OutputFormat, printAnswer, printProgress } from '../output.ts';
 
 interface Desk {
   config: DrConfig;
@@ -25,13 +25,10 @@ interface Desk {
   format: OutputFormat;
 }
 
-const text = (value: unknown): string | undefined =>
-  typeof value === 'string' ? value : undefined;
-
 async function atDesk(input: CommandInput, work: (desk: Desk) => Promise<number>): Promise<number> {
   const config = loadDrConfig(String(input.options['config']));
-  const format: OutputFormat = input.options['output'] === 'json' ? 'json' : 'table';
-  const settings = backupConfigOf(config, text(input.options['repository']));
+  const format = formatOf(input);
+  const settings = backupConfigOf(config, textOf(input.options['repository']));
   const backup = await createBackup({ config: settings });
   try {
     return await work({ config, settings, backup, storeId: settings.storeId, format });
@@ -54,7 +51,7 @@ export function runInit(input: CommandInput): Promise<number> {
 export function runBackup(input: CommandInput): Promise<number> {
   return atDesk(input, async ({ config, settings, backup, format }) => {
     await beginRepository(config, settings, backup);
-    const place = storePlace(config, text(input.options['store']));
+    const place = storePlace(config, textOf(input.options['store']));
     const result = await backup.run({ ...place, onProgress: progressLine('archived') });
     const seconds = Math.max(result.durationMs, 1) / 1000;
     const bytesPerSecond = Math.round(result.rawBytes / seconds);
@@ -174,7 +171,7 @@ export function runRestore(input: CommandInput): Promise<number> {
 }
 
 function cutOf(input: CommandInput): RestoreCut | undefined {
-  const time = text(input.options['toTime']);
+  const time = textOf(input.options['toTime']);
   const offset = input.options['toOffset'];
   const timeMs = time === undefined ? undefined : Date.parse(time);
   if (timeMs !== undefined && Number.isNaN(timeMs)) {
@@ -190,7 +187,7 @@ function cutOf(input: CommandInput): RestoreCut | undefined {
 /** `dr backup schedule`: the plan, the next runs, what ran and what was missed. */
 export async function runSchedule(input: CommandInput): Promise<number> {
   const config = loadDrConfig(String(input.options['config']));
-  const format: OutputFormat = input.options['output'] === 'json' ? 'json' : 'table';
+  const format = formatOf(input);
   const plan = config.backup?.schedule;
   if (!plan) {
     printAnswer(format, { json: { schedule: null }, text: 'no backup.schedule in dr.yaml' });

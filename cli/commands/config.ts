@@ -8,7 +8,7 @@ import type { CommandInput } from '../command.ts';
 import { loadDrConfig } from '../config/dr-config.ts';
 import { configExample } from '../config/reference.ts';
 import { EXIT } from '../exit-status.ts';
-import { type OutputFormat, printAnswer } from '../output.ts';
+import { formatOf, printAnswer } from '../output.ts';
 
 type Kind = 'dr' | 'broker' | 'nameserver' | 'gateway';
 
@@ -27,7 +27,7 @@ export function runValidate(input: CommandInput): Promise<number> {
   const [file = ''] = input.args;
   const kind = (input.options['kind'] as Kind | undefined) ?? guessKind(file);
   const warnings = CHECKS[kind](file);
-  const format: OutputFormat = input.options['output'] === 'json' ? 'json' : 'table';
+  const format = formatOf(input);
   printAnswer(format, {
     json: { file, kind, valid: true, warnings },
     text: [`${file}: a valid ${kind} configuration`, ...warnings].join('\n'),

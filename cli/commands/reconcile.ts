@@ -9,7 +9,7 @@ import { openLogReader, readEpochFile } from '../../core-broker/store/index.ts';
 import type { CommandInput } from '../command.ts';
 import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
 import { EXIT } from '../exit-status.ts';
-import { type OutputFormat, printAnswer } from '../output.ts';
+import { formatOf, printAnswer } from '../output.ts';
 
 interface TailCount {
   queue: string;
@@ -21,7 +21,7 @@ interface TailCount {
 /** `dr reconcile list --store FOLDER`: exit 0 when there is no tail, 3 when there is one. */
 export async function runReconcileList(input: CommandInput): Promise<number> {
   const folder = String(input.options['store']);
-  const format: OutputFormat = input.options['output'] === 'json' ? 'json' : 'table';
+  const format = formatOf(input);
   const given = input.options['from'];
   const from =
     typeof given === 'number'

@@ -9,7 +9,7 @@ import type { CommandInput } from '../command.ts';
 import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
 import { confirm } from '../confirm.ts';
 import { EXIT } from '../exit-status.ts';
-import { printAnswer } from '../output.ts';
+import { formatOf, printAnswer } from '../output.ts';
 
 const STATUS_TIMEOUT_MS = 2_000;
 /** Becoming a standby flushes and dispatches what the store has. */
@@ -41,7 +41,7 @@ export async function runRejoin(input: CommandInput): Promise<number> {
       },
       REVERSE_TIMEOUT_MS,
     );
-    const format = input.options['output'] === 'json' ? 'json' : 'table';
+    const format = formatOf(input);
     printAnswer(format, {
       json: status,
       text: `${status.region} is a ${status.role} at epoch ${status.epoch} and follows ${active.region}`,

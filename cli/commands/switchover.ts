@@ -17,11 +17,11 @@ import {
   renderStatement,
   type StatusReport,
 } from '../../switchover/index.ts';
-import type { CommandInput } from '../command.ts';
+import { type CommandInput, textOf } from '../command.ts';
 import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
 import { confirm } from '../confirm.ts';
 import { EXIT } from '../exit-status.ts';
-import { type OutputFormat, printAnswer, printProgress } from '../output.ts';
+import { formatOf, type OutputFormat, printAnswer, printProgress } from '../output.ts';
 
 interface Desk {
   config: DrConfig;
@@ -30,15 +30,13 @@ interface Desk {
   format: OutputFormat;
 }
 
-const text = (value: unknown): string | undefined =>
-  typeof value === 'string' ? value : undefined;
 const number = (value: unknown): number | undefined =>
   typeof value === 'number' ? value : undefined;
 
 /** Opens the controller for one command and closes everything behind it. */
 async function atDesk<T>(input: CommandInput, work: (desk: Desk) => Promise<T>): Promise<T> {
   const config = loadDrConfig(String(input.options['config']));
-  const format: OutputFormat = input.options['output'] === 'json' ? 'json' : 'table';
+  const format = formatOf(input);
   const storeConfig = config.controlStore ?? { kind: 'sqlite' as const, path: './control.db' };
   const resolved =
     storeConfig.kind === 'sqlite'
@@ -88,7 +86,7 @@ function describeEvent(event: ControllerEvent): string {
 /** `dr switchover`. */
 export function runSwitchover(input: CommandInput): Promise<number> {
   return atDesk(input, async (desk) => {
-    const to = text(input.options['to']);
+    const to = textOf(input.options['to']);
     await confirm(input, `Switch writes to ${to ?? 'the other region'}?`);
     const maxWritePauseMs = number(input.options['maxWritePause']);
     const result = await desk.controller.switchover({
@@ -103,7 +101,7 @@ export function runSwitchover(input: CommandInput): Promise<number> {
 /** `dr failover`: without --accept-data-loss it prints the statement and changes nothing. */
 export function runFailover(input: CommandInput): Promise<number> {
   return atDesk(input, async (desk) => {
-    const to = text(input.options['to']);
+    const to = textOf(input.options['to']);
     const result = await desk.controller.failover({
       ...(to === undefined ? {} : { to }),
       acceptDataLoss: input.options['acceptDataLoss'] === true,
@@ -190,7 +188,7 @@ export function runPlan(input: CommandInput): Promise<number> {
     if (verb !== 'switchover' && verb !== 'failover') {
       throw new DrError('USAGE', `plan switchover or plan failover, not '${verb}'`);
     }
-    const to = text(input.options['to']);
+    const to = textOf(input.options['to']);
     const plan = await desk.controller.plan({ verb, ...(to === undefined ? {} : { to }) });
     const rows = plan.steps.map((each, index) => [index + 1, each.step, each.why]);
     const failed = plan.checks.filter((check) => !check.isOk);

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { DrError, sleep } from '../../core-broker/base/index.ts';
 import type { CommandInput } from '../command.ts';
 import { EXIT } from '../exit-status.ts';
-import type { OutputFormat } from '../output.ts';
+import { formatOf } from '../output.ts';
 import { type DemoFacts, printReport } from './demo-report.ts';
 import { readHistory } from './history.ts';
 import { DR_ENTRY, demoProgram, type RunningProcess, startProcess, waitFor } from './process.ts';
@@ -51,7 +51,7 @@ export async function runDemo(input: CommandInput): Promise<number> {
   }
   try {
     await tell(story);
-    const format: OutputFormat = input.options['output'] === 'json' ? 'json' : 'table';
+    const format = formatOf(input);
     const isProven = printReport(format, story.facts);
     if (isKept) await keep(story);
     return isProven ? EXIT.DONE : EXIT.VERIFY_FAILED;
