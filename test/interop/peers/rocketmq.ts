@@ -8,7 +8,11 @@ import * as net from 'node:net';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
 import { createPeerClient, type PeerClient } from '../../../core-broker/client/index.ts';
-import { decodeClusterInfo, RequestCode } from '../../../core-broker/protocol/index.ts';
+import {
+  decodeClusterInfo,
+  RequestCode,
+  ResponseCode,
+} from '../../../core-broker/protocol/index.ts';
 import { Child } from './child.ts';
 import { ensurePeers, jarsOf } from './install.ts';
 
@@ -57,7 +61,7 @@ export async function startNameserver(options: NameserverOptions): Promise<Runni
   return startServer(options, { main, file, heapMb: 128 }, async () => true);
 }
 
-/** Starts an Apache broker and waits until its name server lists it. */
+/** Starts an Apache broker and waits until its name server lists it and tools get its statistics. */
 export async function startBroker(options: BrokerOptions): Promise<RunningServer> {
   await ensurePeers(`server-${options.version}`);
   const brokerName = options.brokerName ?? 'broker-a';
@@ -80,8 +84,9 @@ export async function startBroker(options: BrokerOptions): Promise<RunningServer
   const address = `127.0.0.1:${options.port}`;
   const peer = createPeerClient();
   try {
-    const isListed = () => isRegistered(peer, options.namesrv, address);
-    return await startServer(options, { main, file, heapMb: 512 }, isListed);
+    const isUp = async () =>
+      (await isRegistered(peer, options.namesrv, address)) && (await hasStatistics(peer, address));
+    return await startServer(options, { main, file, heapMb: 512 }, isUp);
   } finally {
     peer.close();
   }
@@ -96,6 +101,12 @@ async function isRegistered(peer: PeerClient, namesrv: string, address: string):
     if (!known.includes(address)) return false;
   }
   return true;
+}
+
+/** A 4.9.7 broker refuses its runtime info until its statistics were sampled once. */
+async function hasStatistics(peer: PeerClient, broker: string): Promise<boolean> {
+  const answer = await peer.invoke(broker, { code: RequestCode.GET_BROKER_RUNTIME_INFO }, 5_000);
+  return answer.code === ResponseCode.SUCCESS;
 }
 
 async function startServer(
