@@ -18,7 +18,7 @@ import { LogState } from './log/log-state.ts';
 import { LogSyncer } from './log/log-syncer.ts';
 import { Ring } from './log/ring.ts';
 import { FileMessageStore } from './message-store.ts';
-import { DelayLevels } from './queue/delay-levels.ts';
+import { DelayLevels } from './queue/digest/delay-levels.ts';
 import { Dispatcher } from './queue/dispatcher.ts';
 import { IndexService } from './queue/index-service.ts';
 import { Puller } from './queue/puller.ts';

@@ -4,9 +4,9 @@ import * as zlib from 'node:zlib';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bodyCrcInView, javaHashCode } from '../../core-broker/protocol/index.ts';
-import { RecordCursor } from '../../core-broker/store/log/record-bytes.ts';
-import { DispatchProperties } from '../../core-broker/store/queue/dispatch-properties.ts';
-import { absoluteHash, indexKeys } from '../../core-broker/store/queue/index-keys.ts';
+import { DispatchProperties } from '../../core-broker/store/queue/digest/dispatch-properties.ts';
+import { absoluteHash, indexKeys } from '../../core-broker/store/queue/digest/index-keys.ts';
+import { RecordDigest } from '../../core-broker/store/queue/digest/record-digest.ts';
 import { Topic } from '../../core-broker/store/queue/topic-table.ts';
 
 const WANTED = ['TAGS', 'KEYS', 'UNIQ_KEY', 'DELAY'];
@@ -87,9 +87,9 @@ test('index keys are hashed as Java hashes the joined text', () => {
       const { bytes, start } = placed(raw, by);
       const found = new DispatchProperties();
       found.scan(bytes, start, raw.length);
-      const hashes: number[] = [];
-      const sink = { isKnown: () => false, put: (hash: number) => void hashes.push(hash) };
-      indexKeys(bytes, new RecordCursor(), { topic: new Topic('Orders', 0), found, sink });
+      const digest = new RecordDigest();
+      indexKeys(bytes, 0, { prefix: new Topic('Orders', 0).keyHash, found, digest });
+      const hashes = [...digest.keyHashes.subarray(0, digest.keyCount)];
       const wanted = [uniq, ...keys.split(' ')].filter((each) => each !== '');
       expect(hashes).toEqual(wanted.map((each) => absoluteHash(javaHashCode(`Orders#${each}`))));
     }),

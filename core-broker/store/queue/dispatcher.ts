@@ -1,19 +1,18 @@
-// Builds what is derived from the log, one record at a time and from its bytes: the consume queue
-// entry, the index keys, the wake-up of held pulls. The same code serves new records (from the ring),
-// the link (from received bytes) and recovery (from the files).
+// Builds what is derived from the log, one record at a time and from its digest: the consume queue
+// entry, the index keys, the wake-up of held pulls. dispatch() makes the digest from the record's bytes
+// (new records, recovery); enter() takes one that was made elsewhere (the link's checker thread).
 // Invariant: idempotent; a record that is already in its queue or index is passed over.
 // Source: RocketMQ ReputMessageService / CommitLogDispatcher, behaviour only.
 import { createLog } from '../../base/index.ts';
-import { javaHashCodeOfBytes } from '../../protocol/index.ts';
 import type { ArrivalListener } from '../door.ts';
 import type { LogState } from '../log/log-state.ts';
 import { isOutsideQueues, type RecordCursor } from '../log/record-bytes.ts';
 import type { TagWords } from './consume-queue.ts';
-import type { DelayLevels } from './delay-levels.ts';
-import { DispatchProperties } from './dispatch-properties.ts';
-import type { IndexSink } from './index-keys.ts';
-import { indexKeys } from './index-keys.ts';
-import { Topic, type TopicTable } from './topic-table.ts';
+import type { DelayLevels } from './digest/delay-levels.ts';
+import { Digester } from './digest/digester.ts';
+import type { RecordDigest } from './digest/record-digest.ts';
+import type { IndexService } from './index-service.ts';
+import type { Topic, TopicTable } from './topic-table.ts';
 
 const WORD = 0x1_0000_0000;
 const log = createLog('store');
@@ -26,25 +25,20 @@ export class Dispatcher {
   isStrict = false;
   readonly #topics: TopicTable;
   readonly #state: LogState;
-  readonly #delays: DelayLevels;
-  readonly #index: IndexSink | undefined;
-  /** Reused for every record. */
-  readonly #keys: { topic: Topic; found: DispatchProperties; sink: IndexSink };
+  readonly #index: IndexService | undefined;
+  readonly #digester: Digester;
   readonly #listeners: ArrivalListener[] = [];
-  readonly #found = new DispatchProperties();
   readonly #tag: TagWords = { high: 0, low: 0 };
 
   constructor(
     topics: TopicTable,
     state: LogState,
-    parts: { delays: DelayLevels; index: IndexSink | undefined },
+    parts: { delays: DelayLevels; index: IndexService | undefined },
   ) {
     this.#topics = topics;
     this.#state = state;
-    this.#delays = parts.delays;
     this.#index = parts.index;
-    const none = { isKnown: () => true, put: () => undefined };
-    this.#keys = { topic: new Topic('-', -1), found: this.#found, sink: parts.index ?? none };
+    this.#digester = new Digester(parts.delays, parts.index !== undefined);
   }
 
   listen(listener: ArrivalListener): void {
@@ -54,15 +48,20 @@ export class Dispatcher {
   /** Dispatches the record under the cursor and moves `dispatched` behind it. */
   dispatch(buf: Buffer, record: RecordCursor): void {
     const topic = this.#topics.ofBytes(buf, record.topicStart, record.topicLength);
-    this.#found.scan(buf, record.propertiesStart, record.propertiesLength);
-    if (!isOutsideQueues(record.sysFlag)) this.#enqueue(buf, record, topic);
-    if (this.#index !== undefined) {
-      this.#keys.topic = topic;
-      indexKeys(buf, record, this.#keys);
-    }
-    this.#state.lastRecord = record.physicalOffset;
-    this.#state.lastStoreTimestampMs = record.storeTimestampMs;
-    this.#state.dispatched = record.physicalOffset + record.size;
+    this.enter(topic, this.#digester.make(buf, record, topic));
+  }
+
+  /**
+   * The same for a record whose digest is at hand. Records are entered in log order, without a hole.
+   * @param topic  of this store's table
+   */
+  enter(topic: Topic, digest: RecordDigest): void {
+    if (digest.isQueued) this.#enqueue(topic, digest);
+    if (digest.keyCount > 0) this.#indexKeys(digest);
+    const state = this.#state;
+    state.lastRecord = digest.physicalOffset;
+    state.lastStoreTimestampMs = digest.storeTimestampMs;
+    state.dispatched = digest.physicalOffset + digest.size;
   }
 
   /**
@@ -76,41 +75,34 @@ export class Dispatcher {
     if (record.queueOffset >= queue.max) throw new QueueGap(queue.folder);
   }
 
-  #enqueue(buf: Buffer, record: RecordCursor, topic: Topic): void {
-    const queue = this.#topics.queue(topic, record.queueId);
-    const code = this.#tagsCode(buf, record, topic);
-    this.#tag.high = Math.floor(code / WORD);
-    this.#tag.low = code | 0;
-    if (this.isStrict && queue.max === 0 && record.queueOffset > 0) {
-      throw new QueueGap(queue.folder);
-    }
-    let verdict = queue.put(record.queueOffset, record, this.#tag);
+  #indexKeys(digest: RecordDigest): void {
+    const index = this.#index;
+    const { physicalOffset, storeTimestampMs, keyCount, keyHashes } = digest;
+    if (index === undefined || index.isKnown(physicalOffset)) return;
+    for (let i = 0; i < keyCount; i++) index.put(keyHashes[i]!, physicalOffset, storeTimestampMs);
+  }
+
+  #enqueue(topic: Topic, digest: RecordDigest): void {
+    const queue = this.#topics.queue(topic, digest.queueId);
+    const { queueOffset, tagsCode } = digest;
+    this.#tag.high = Math.floor(tagsCode / WORD);
+    this.#tag.low = tagsCode | 0;
+    if (this.isStrict && queue.max === 0 && queueOffset > 0) throw new QueueGap(queue.folder);
+    let verdict = queue.put(queueOffset, digest, this.#tag);
     if (verdict === 'gap') {
       if (this.isStrict) throw new QueueGap(queue.folder);
       log.error('store.queue_gap', 'the log skips queue offsets; the queue is padded', {
         queue: queue.folder,
         from: queue.max,
-        to: record.queueOffset,
-        offset: record.physicalOffset,
+        to: queueOffset,
+        offset: digest.physicalOffset,
       });
-      queue.padTo(record.queueOffset);
-      verdict = queue.put(record.queueOffset, record, this.#tag);
+      queue.padTo(queueOffset);
+      verdict = queue.put(queueOffset, digest, this.#tag);
     }
     if (verdict === 'known') return;
     for (let i = 0; i < this.#listeners.length; i++) {
-      this.#listeners[i]!.onArrival(queue, record.queueOffset + 1, code);
+      this.#listeners[i]!.onArrival(queue, queueOffset + 1, tagsCode);
     }
-  }
-
-  /** Hash of the tag; for delayed messages the time they are due (ms). */
-  #tagsCode(buf: Buffer, record: RecordCursor, topic: Topic): number {
-    const found = this.#found;
-    if (topic.isSchedule && found.delayStart >= 0) {
-      const level = Number(buf.toString('latin1', found.delayStart, found.delayEnd));
-      const delayMs = this.#delays.delayMs(level);
-      if (delayMs !== undefined) return record.storeTimestampMs + delayMs;
-    }
-    if (found.tagsStart < 0 || found.tagsEnd === found.tagsStart) return 0;
-    return javaHashCodeOfBytes(buf, found.tagsStart, found.tagsEnd);
   }
 }

@@ -7,13 +7,12 @@ import * as path from 'node:path';
 import { createLog } from '../../base/index.ts';
 import { indexFileName, indexFileSize } from '../layout.ts';
 import { IndexFile, type IndexShape } from './index-file.ts';
-import type { IndexSink } from './index-keys.ts';
 
 const SLOTS_EVERY_MS = 30_000;
 const log = createLog('store');
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-export class IndexService implements IndexSink {
+export class IndexService {
   readonly #folder: string;
   readonly #shape: IndexShape;
   #files: IndexFile[] = [];

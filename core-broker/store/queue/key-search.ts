@@ -6,7 +6,7 @@ import { continueJavaHash, Property, parseMessageProperties } from '../../protoc
 import type { LookupKey, RecordRef } from '../door.ts';
 import { RecordCursor } from '../log/record-bytes.ts';
 import type { LogView } from '../read/log-view.ts';
-import { absoluteHash } from './index-keys.ts';
+import { absoluteHash } from './digest/index-keys.ts';
 import type { IndexService } from './index-service.ts';
 
 const RESULTS_MAX = 64;

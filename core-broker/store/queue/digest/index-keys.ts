@@ -1,45 +1,37 @@
 // Which keys of a record go into the index: UNIQ_KEY, then every blank-separated part of KEYS.
 // Key hash = abs(javaHash(topic + "#" + key)), 0 for the one value that has no absolute.
 // Source: RocketMQ IndexService.buildIndex / IndexFile.indexKeyHashMethod, behaviour only.
-import { continueJavaHash, SysFlag } from '../../protocol/index.ts';
-import type { RecordCursor } from '../log/record-bytes.ts';
+import { continueJavaHash, SysFlag } from '../../../protocol/index.ts';
 import type { DispatchProperties } from './dispatch-properties.ts';
-import type { Topic } from './topic-table.ts';
+import type { RecordDigest } from './record-digest.ts';
 
 const BLANK = 32;
-
-/** What the index wants to know of one key. */
-export interface IndexSink {
-  /** True when records at `physicalOffset` are in the index already. */
-  isKnown(physicalOffset: number): boolean;
-  put(keyHash: number, physicalOffset: number, storeTimestampMs: number): void;
-}
 
 export const absoluteHash = (hash: number): number => {
   const positive = Math.abs(hash);
   return positive > 0x7fffffff ? 0 : positive;
 };
 
-/** Tells the sink of every key of the record; no allocation per record. */
+/**
+ * Adds the hash of every key to the digest; no allocation per record.
+ * @param prefix  Java hash of `topic#`
+ */
 export function indexKeys(
   buf: Buffer,
-  record: RecordCursor,
-  keys: { topic: Topic; found: DispatchProperties; sink: IndexSink },
+  sysFlag: number,
+  keys: { prefix: number; found: DispatchProperties; digest: RecordDigest },
 ): void {
-  const { found, sink } = keys;
-  if ((record.sysFlag & SysFlag.TRANSACTION_ROLLBACK) === SysFlag.TRANSACTION_ROLLBACK) return;
-  if (found.uniqStart < 0 && found.keysStart < 0) return;
-  if (sink.isKnown(record.physicalOffset)) return;
-  const prefix = keys.topic.keyHash;
+  const { found, digest, prefix } = keys;
+  if ((sysFlag & SysFlag.TRANSACTION_ROLLBACK) === SysFlag.TRANSACTION_ROLLBACK) return;
   if (found.uniqStart >= 0) {
     const hash = keyHash(prefix, buf, found.uniqStart, found.uniqEnd);
-    if (hash >= 0) sink.put(hash, record.physicalOffset, record.storeTimestampMs);
+    if (hash >= 0) digest.addKey(hash);
   }
   let start = found.keysStart;
   for (let at = start; start >= 0 && at <= found.keysEnd; at++) {
     if (at < found.keysEnd && buf[at] !== BLANK) continue;
     const hash = keyHash(prefix, buf, start, at);
-    if (hash >= 0) sink.put(hash, record.physicalOffset, record.storeTimestampMs);
+    if (hash >= 0) digest.addKey(hash);
     start = at + 1;
   }
 }

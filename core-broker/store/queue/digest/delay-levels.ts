@@ -1,7 +1,7 @@
 // Delay levels of messageDelayLevel ("1s 5s 10s ..."), level 1 first. The due time of a delayed message
 // is its store time plus the delay of its level, so the same text must be used on both regions.
 // Source: RocketMQ ScheduleMessageService.parseDelayLevel, behaviour only.
-import { DrError } from '../../base/index.ts';
+import { DrError } from '../../../base/index.ts';
 
 const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

@@ -2,8 +2,8 @@
 // record's properties, in one pass, as positions. Narrower and cheaper than the scanner of protocol:
 // ends of entries are searched four bytes at a time, names are compared as words.
 // Form: key \u0001 value \u0002 ...; the last entry of a key wins, as in Java.
-import { Property } from '../../protocol/index.ts';
-import { viewOf } from '../log/record-bytes.ts';
+import { Property } from '../../../protocol/index.ts';
+import { viewOf } from '../../log/record-bytes.ts';
 
 const NAME_END = 1;
 const VALUE_END = 2;
