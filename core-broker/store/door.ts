@@ -135,8 +135,12 @@ export interface MessageStore {
   storeTimeOf(queue: QueueRef, offset: number): number;
   onArrival(listener: ArrivalListener): void;
   storeBounds(): StoreBounds;
-  /** Raw log bytes for HA and archive: a contiguous piece inside one file, or undefined at the end. */
-  readLog(offset: number, bytesMax: number): Promise<Buffer | undefined>;
+  /**
+   * Raw log bytes for HA and archive: a contiguous piece inside one file, or undefined at the end.
+   * @param into  a buffer of the caller to read into, so that a bulk reader makes no garbage; the
+   *   answer is a view of it
+   */
+  readLog(offset: number, bytesMax: number, into?: Buffer): Promise<Buffer | undefined>;
   /**
    * Link only: appends bytes at exactly `offset` under the standby's epoch. Records are CRC-checked
    * before they become readable; a partial record at the end waits for its rest.

@@ -154,8 +154,8 @@ export class FileMessageStore implements MessageStore {
     };
   }
 
-  readLog(offset: number, bytesMax: number): Promise<Buffer | undefined> {
-    return this.#parts.view.raw(offset, bytesMax);
+  readLog(offset: number, bytesMax: number, into?: Buffer): Promise<Buffer | undefined> {
+    return this.#parts.view.raw(offset, bytesMax, into);
   }
 
   validatedEnd(): CommitLogOffset {

@@ -9,13 +9,11 @@
 import type { Socket } from 'node:net';
 import { counter, createLog, DrError } from '../../base/index.ts';
 import type { MessageStore } from '../../store/index.ts';
-import { LogReader } from './log-reader.ts';
+import { type LogPiece, LogReader } from './log-reader.ts';
 
 const HEADER_BYTES = 12;
 const REPORT_BYTES = 8;
 const WORD = 2 ** 32;
-/** Unsent bytes above which reading the log stops until the socket has drained. */
-const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
 /** Longest wait for new data before looking again, as Apache's. */
 const IDLE_WAIT_MS = 100;
 
@@ -134,7 +132,7 @@ export class HaConnection {
       pieceBytesMax: frameBytesMax,
     });
     while (this.#isOpen && this.#isAllowedToGoOn()) {
-      if (this.#socket.writableLength > UNSENT_BYTES_MAX) {
+      if (reader.isStarved) {
         await this.#pause(IDLE_WAIT_MS);
         continue;
       }
@@ -143,7 +141,7 @@ export class HaConnection {
       if (piece !== undefined) {
         // Order: the role may have changed while the disk was read; such bytes must not leave.
         if (!this.#feed.mayFeed()) return;
-        this.#writeFrame(piece.offset, piece.bytes);
+        this.#writeFrame(piece.offset, piece);
         continue;
       }
       if (performance.now() - this.#lastWriteMs >= this.#feed.heartbeatMs) {
@@ -164,15 +162,21 @@ export class HaConnection {
     return false;
   }
 
-  #writeFrame(offset: number, bytes: Buffer | undefined): void {
+  /** A piece is given back when the kernel has it. */
+  #writeFrame(offset: number, piece: LogPiece | undefined): void {
     const header = Buffer.allocUnsafe(HEADER_BYTES);
-    const size = bytes?.length ?? 0;
+    const size = piece?.bytes.length ?? 0;
     header.writeUInt32BE(Math.floor(offset / WORD), 0);
     header.writeUInt32BE(offset % WORD, 4);
     header.writeInt32BE(size, 8);
     this.#socket.cork();
     this.#socket.write(header);
-    if (bytes !== undefined) this.#socket.write(bytes);
+    if (piece !== undefined) {
+      this.#socket.write(piece.bytes, () => {
+        piece.release();
+        this.wake();
+      });
+    }
     this.#socket.uncork();
     this.#next = offset + size;
     this.#lastWriteMs = performance.now();

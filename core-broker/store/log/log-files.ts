@@ -110,18 +110,19 @@ export class LogFiles {
     return fs.readSync(file.fd, into, 0, into.length, offset - file.start);
   }
 
-  read(offset: number, length: number): Promise<Buffer> {
+  /** @param room  where to, at least `length` bytes; left alone until the promise settles */
+  read(offset: number, length: number, room?: Buffer): Promise<Buffer> {
     const file = this.find(offset);
     if (file === undefined) {
       return Promise.reject(new DrError('NOT_FOUND', `no commit-log file holds offset ${offset}`));
     }
-    const into = Buffer.allocUnsafe(length);
+    const into = room ?? Buffer.allocUnsafe(length);
     this.hold(file);
     return new Promise((resolve, reject) => {
       fs.read(file.fd, into, 0, length, offset - file.start, (reason, count) => {
         this.release(file);
         if (reason) reject(DrError.from(reason));
-        else resolve(count === length ? into : into.subarray(0, count));
+        else resolve(count === into.length ? into : into.subarray(0, count));
       });
     });
   }

@@ -77,15 +77,22 @@ export class LogView {
 
   /**
    * Raw log bytes from `offset`, inside one file, up to what was dispatched.
-   * A copy or a fresh buffer; undefined at the end.
+   * @param into  where to, when the caller keeps a buffer; else a fresh one is made
+   * @returns a view of `into`, or the fresh buffer; undefined at the end
    */
-  async raw(offset: number, bytesMax: number): Promise<Buffer | undefined> {
+  async raw(offset: number, bytesMax: number, into?: Buffer): Promise<Buffer | undefined> {
     const { dispatched } = this.#state;
     if (offset >= dispatched) return undefined;
     if (offset < this.#files.minOffset) this.#checkBounds(offset);
-    const length = Math.min(bytesMax, dispatched - offset, this.#files.leftAt(offset));
-    if (this.isInRing(offset)) return this.#ring.copy(offset, offset + length);
-    return await this.#files.read(offset, length);
+    const wanted = Math.min(bytesMax, into?.length ?? bytesMax);
+    const length = Math.min(wanted, dispatched - offset, this.#files.leftAt(offset));
+    if (!this.isInRing(offset)) return await this.#files.read(offset, length, into);
+    if (into === undefined) return this.#ring.copy(offset, offset + length);
+    const views: Buffer[] = [];
+    this.#ring.pushViews(offset, offset + length, views);
+    let at = 0;
+    for (const view of views) at += view.copy(into, at);
+    return into.subarray(0, at);
   }
 
   corrupt(offset: number, why: string): DrError {
