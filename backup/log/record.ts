@@ -6,7 +6,7 @@
 // Invariant: a record is valid only if its parts add up to its size, the body's CRC matches and it says
 // the physical offset it stands at (recycled files hold old records that look valid otherwise).
 // Source: Apache RocketMQ CommitLog.checkMessageAndReturnSize, behaviour only.
-import { bodyCrc } from '../../core-broker/protocol/index.ts';
+import { bodyCrc } from '../../core-broker/protocol/message/crc32.ts';
 
 const MAGIC_V1 = 0xdaa320a7 | 0;
 const MAGIC_V2 = 0xdaa320ab | 0;

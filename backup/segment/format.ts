@@ -8,7 +8,7 @@
 // Invariant: frames are cut by the index and decoded one by one; never decode frames concatenated:
 // zlib may stop after the first without an error.
 import { createHash } from 'node:crypto';
-import { DrError } from '../../core-broker/base/index.ts';
+import { DrError } from '../../core-broker/base/errors.ts';
 
 export const SEGMENT_VERSION = 1;
 export const HEADER_BYTES = 48;

@@ -7,11 +7,12 @@
 // chain is broken.
 import {
   emptyView,
+  RECORD_BYTES_MAX,
   RECORD_HEAD_BYTES,
   type RecordKind,
   readRecord,
-  seekHead,
-} from '../log/index.ts';
+} from '../log/record.ts';
+import { seekHead } from '../log/resync.ts';
 
 /** What is known of the file a range belongs to. */
 export interface ScanTarget {
@@ -36,103 +37,127 @@ export interface RangeScan {
 /** Reads bytes of the file that lie behind the range, for the record that reaches over its end. */
 export type ReadBeyond = (into: Buffer, position: number) => void;
 
-/** Walks one range whose bytes arrive front to back in one buffer. */
+const NOTHING: Buffer = Buffer.alloc(0);
+
+/** Walks one range whose bytes arrive front to back, chunk by chunk. */
 export class RangeScanner {
-  readonly #bytes: Buffer;
   readonly #target: ScanTarget;
-  /** Position in the file of the first byte of the buffer. */
-  readonly #position: number;
   readonly #view = emptyView();
   readonly #scan: RangeScan = { isSound: true, first: undefined, end: undefined, records: 0 };
-  /** Index in the buffer of the next record; while seeking, of the first byte not yet looked at. */
-  #at = 0;
+  /** Position in the file of the first byte that is not judged yet. */
+  #position: number;
+  /** Position in the file of the next byte to arrive. */
+  #next: number;
+  /** Own copy of [#position, #next): a record that is cut; while seeking, what may be a cut head. */
+  #rest = NOTHING;
   #isSeeking: boolean;
   #isEnded = false;
 
-  /** @param bytes  the whole range; valid up to what advance() was told */
-  constructor(bytes: Buffer, position: number, target: ScanTarget) {
-    this.#bytes = bytes;
-    this.#position = position;
+  constructor(position: number, target: ScanTarget) {
     this.#target = target;
+    this.#position = position;
+    this.#next = position;
     this.#isSeeking = target.firstOffset === undefined;
     if (target.firstOffset !== undefined) this.#begin(target.firstOffset);
   }
 
-  /** Walks the whole records among the first `filled` bytes. */
-  advance(filled: number): void {
-    if (this.#isSeeking) this.#seek(filled);
-    if (this.#isSeeking) return;
-    while (!this.#isEnded && this.#at < filled) {
-      const kind = this.#judge(this.#bytes, this.#at, filled);
-      if (kind === 'short') return;
-      this.#take(kind);
+  /** Walks the next bytes of the range; the caller may reuse their memory. */
+  advance(chunk: Buffer): void {
+    const base = this.#next;
+    this.#next += chunk.length;
+    if (this.#isEnded) return;
+    if (this.#isSeeking) {
+      this.#seek(chunk);
+      return;
     }
+    if (this.#rest.length > 0) this.#completeRest(chunk);
+    if (this.#rest.length === 0) this.#walk(chunk, base);
   }
 
   /** After the last advance: takes the record that reaches over the end of the range. */
   finish(readBeyond: ReadBeyond): RangeScan {
-    if (!this.#isSeeking && !this.#isEnded && this.#at < this.#bytes.length) {
-      this.#takeLast(readBeyond);
+    // Twice at most: with less than four bytes of a record even its size is cut.
+    while (!this.#isSeeking && this.#rest.length > 0) {
+      const beyond = Buffer.allocUnsafe(this.#wanted(NOTHING) - this.#rest.length);
+      readBeyond(beyond, this.#next);
+      this.#next += beyond.length;
+      this.#completeRest(beyond);
     }
     return this.#scan;
   }
 
   #begin(firstOffset: number): void {
-    this.#at = firstOffset - this.#target.startOffset - this.#position;
+    this.#position = firstOffset - this.#target.startOffset;
     this.#scan.first = firstOffset;
     this.#scan.end = firstOffset;
   }
 
-  #seek(filled: number): void {
-    const offset = this.#target.startOffset + this.#position;
-    const found = seekHead(this.#bytes.subarray(0, filled), this.#at, offset);
-    if (found !== undefined) {
-      this.#isSeeking = false;
-      this.#begin(offset + found);
+  #seek(chunk: Buffer): void {
+    const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk;
+    const base = this.#next - bytes.length;
+    const offset = this.#target.startOffset + base;
+    const found = seekHead(bytes, 0, offset);
+    if (found === undefined) {
+      // A head may be cut by the end of the chunk.
+      this.#rest = Buffer.from(bytes.subarray(Math.max(0, bytes.length - RECORD_HEAD_BYTES + 1)));
       return;
     }
-    // A head may be cut by the end of what is filled.
-    this.#at = Math.max(this.#at, filled - RECORD_HEAD_BYTES + 1);
+    this.#rest = NOTHING;
+    this.#isSeeking = false;
+    this.#begin(offset + found);
+    this.#walk(bytes, base);
   }
 
-  #judge(bytes: Buffer, at: number, end: number): RecordKind {
-    const physicalOffset = this.#target.startOffset + this.#position + this.#at;
-    return readRecord({ bytes, at, end, physicalOffset }, this.#view);
+  /** @param base  position in the file of bytes[0] */
+  #walk(bytes: Buffer, base: number): void {
+    let at = this.#position - base;
+    while (!this.#isEnded && at < bytes.length) {
+      const kind = this.#judge(bytes, at);
+      if (kind === 'short') {
+        this.#rest = Buffer.from(bytes.subarray(at));
+        return;
+      }
+      this.#take(kind);
+      at = this.#position - base;
+    }
+  }
+
+  /** Joins the cut record with the chunk behind it; what the chunk lacks stays for the next one. */
+  #completeRest(chunk: Buffer): void {
+    const wanted = this.#wanted(chunk);
+    this.#rest = Buffer.concat([this.#rest, chunk.subarray(0, wanted - this.#rest.length)]);
+    const kind = this.#judge(this.#rest, 0);
+    if (kind === 'short' && this.#rest.length < wanted) return;
+    this.#rest = NOTHING;
+    this.#take(kind === 'short' ? 'invalid' : kind);
+  }
+
+  /** Bytes that decide about the cut record: its size where that is plausible, else a head. */
+  #wanted(chunk: Buffer): number {
+    const left = this.#target.dataBytes - this.#position;
+    const size = Buffer.concat([this.#rest.subarray(0, 4), chunk.subarray(0, 4)]);
+    const sizeBytes = size.length >= 4 ? size.readInt32BE(0) : 0;
+    const sizeMax = Math.min(left, RECORD_BYTES_MAX);
+    const isPlausible = sizeBytes >= RECORD_HEAD_BYTES && sizeBytes <= sizeMax;
+    const wanted = isPlausible ? sizeBytes : Math.min(left, RECORD_HEAD_BYTES);
+    return Math.max(wanted, this.#rest.length);
+  }
+
+  #judge(bytes: Buffer, at: number): RecordKind {
+    const physicalOffset = this.#target.startOffset + this.#position;
+    return readRecord({ bytes, at, end: bytes.length, physicalOffset }, this.#view);
   }
 
   #take(kind: RecordKind): void {
-    const position = this.#position + this.#at;
     const { sizeBytes } = this.#view;
-    const isRolled = kind === 'blank' && position + sizeBytes === this.#target.dataBytes;
+    const isRolled = kind === 'blank' && this.#position + sizeBytes === this.#target.dataBytes;
     this.#isEnded = kind !== 'record';
     if (kind !== 'record' && !isRolled) {
       this.#scan.isSound = false;
       return;
     }
     if (kind === 'record') this.#scan.records += 1;
-    this.#at += sizeBytes;
-    this.#scan.end = this.#target.startOffset + position + sizeBytes;
-  }
-
-  #takeLast(readBeyond: ReadBeyond): void {
-    const head = this.#bytes.subarray(this.#at);
-    const left = this.#target.dataBytes - this.#position - this.#at;
-    // Even the size may be cut: the head is joined first.
-    let bytes = this.#join(head, Math.min(left, RECORD_HEAD_BYTES), readBeyond);
-    let kind = this.#judge(bytes, 0, bytes.length);
-    const sizeBytes = bytes.length >= 4 ? bytes.readInt32BE(0) : 0;
-    if (kind === 'short' && sizeBytes > bytes.length && sizeBytes <= left) {
-      bytes = this.#join(head, sizeBytes, readBeyond);
-      kind = this.#judge(bytes, 0, bytes.length);
-    }
-    this.#take(kind === 'short' ? 'invalid' : kind);
-  }
-
-  #join(head: Buffer, length: number, readBeyond: ReadBeyond): Buffer {
-    if (head.length >= length) return head;
-    const whole = Buffer.allocUnsafe(length);
-    head.copy(whole);
-    readBeyond(whole.subarray(head.length), this.#position + this.#bytes.length);
-    return whole;
+    this.#position += sizeBytes;
+    this.#scan.end = this.#target.startOffset + this.#position;
   }
 }

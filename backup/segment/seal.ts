@@ -10,7 +10,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import * as fs from 'node:fs';
-import { DrError } from '../../core-broker/base/index.ts';
+import { DrError } from '../../core-broker/base/errors.ts';
 import { broken } from './format.ts';
 
 const TAG_BYTES = 16;

@@ -1,9 +1,9 @@
 // What a worker thread is asked to do, and the code that does it (called by worker.ts).
 // A task opens its own file, does blocking reads and writes, and ends with one answer.
 import * as fs from 'node:fs';
-import { DrError } from '../../core-broker/base/index.ts';
+import { DrError } from '../../core-broker/base/errors.ts';
 import { buildSegment, openSegment } from './codec.ts';
-import { FRAME_BYTES, SEGMENT_BYTES } from './format.ts';
+import { FRAME_BYTES } from './format.ts';
 import { type RangeScan, RangeScanner, type ScanTarget } from './record-scan.ts';
 
 export interface ArchiveTask {
@@ -41,24 +41,17 @@ export interface ExtractAnswer {
 
 const keyOf = (key: Uint8Array | undefined) => (key === undefined ? undefined : { bytes: key });
 
-/** One range, front to back: the scan sees its records whole while its frames go out one by one. */
-const scratch = { range: Buffer.alloc(0) };
-
 /**
  * Reads one range of a file once, packs it and proves its records while the bytes are warm.
  * @throws DrError CORRUPT when the file is shorter
  */
 export function runArchive(task: ArchiveTask): ArchiveAnswer {
-  if (scratch.range.length === 0) scratch.range = Buffer.allocUnsafeSlow(SEGMENT_BYTES);
-  const range = scratch.range.subarray(0, task.rawBytes);
   const fd = fs.openSync(task.path, 'r');
   try {
-    const scanner = new RangeScanner(range, task.offset, task.scan);
-    const read = (offset: number, length: number) => {
-      const raw = range.subarray(offset, offset + length);
-      readExactly(fd, raw, task.offset + offset);
-      scanner.advance(offset + length);
-      return raw;
+    const scanner = new RangeScanner(task.offset, task.scan);
+    const read = (into: Buffer, offset: number) => {
+      readExactly(fd, into, task.offset + offset);
+      scanner.advance(into);
     };
     const built = buildSegment(task.rawBytes, read, { level: task.level, key: keyOf(task.key) });
     const scan = scanner.finish((into, position) => readExactly(fd, into, position));

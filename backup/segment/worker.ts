@@ -2,7 +2,7 @@
 // Errors cross as plain data, because class instances lose their kind on the way.
 // `null` is the last message: the thread then ends by itself.
 import { parentPort } from 'node:worker_threads';
-import { DrError } from '../../core-broker/base/index.ts';
+import { DrError } from '../../core-broker/base/errors.ts';
 import { runArchive, runExtract, type SegmentTask } from './tasks.ts';
 
 parentPort?.on('message', (task: SegmentTask | null) => {

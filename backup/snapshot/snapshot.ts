@@ -183,7 +183,7 @@ async function archiveMetadata(
     };
     for (let at = 0; at < content.length; at += SEGMENT_BYTES) {
       const piece = content.subarray(at, at + SEGMENT_BYTES);
-      const read = (offset: number, length: number) => piece.subarray(offset, offset + length);
+      const read = (into: Buffer, offset: number) => void piece.copy(into, 0, offset);
       const { id, object } = buildSegment(piece.length, read, { level, key: repository.key });
       await repository.putSegment(id, object);
       entry.segments.push({ id, rawBytes: piece.length, storedBytes: object.length });

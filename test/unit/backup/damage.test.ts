@@ -226,14 +226,15 @@ describe('a file cut into ranges', () => {
     dataBytes = FILE_BYTES;
   });
 
-  const scanRange = (file: Buffer, from: number, to: number): RangeScan => {
+  const scanRange = (file: Buffer, from: number, to: number, chunkBytes: number): RangeScan => {
     const target = { startOffset: 0, dataBytes, firstOffset: from === 0 ? 0 : undefined };
-    const range = Buffer.alloc(to - from, 0xee);
-    const scanner = new RangeScanner(range, from, target);
-    for (let at = 0; at < range.length; at += 1000) {
-      const filled = Math.min(at + 1000, range.length);
-      file.copy(range, at, from + at, from + filled);
-      scanner.advance(filled);
+    const scanner = new RangeScanner(from, target);
+    // One buffer for all chunks, as the archiver has it.
+    const buffer = Buffer.alloc(chunkBytes);
+    for (let at = from; at < to; at += chunkBytes) {
+      const chunk = buffer.fill(0xee).subarray(0, Math.min(chunkBytes, to - at));
+      file.copy(chunk, 0, at);
+      scanner.advance(chunk);
     }
     return scanner.finish((into, position) => file.copy(into, 0, position));
   };
@@ -248,8 +249,10 @@ describe('a file cut into ranges', () => {
   const cuts = fc
     .uniqueArray(fc.integer({ min: 1, max: FILE_BYTES - 1 }), { maxLength: 12 })
     .map((list) => [0, ...list.sort((a, b) => a - b), FILE_BYTES]);
-  const scanAll = (file: Buffer, marks: number[]) =>
-    marks.slice(1).map((to, i) => scanRange(file, marks[i] as number, to));
+  /** Shorter and longer than a record's head, a record, several records. */
+  const chunkSizes = fc.constantFrom(3, 37, 1000, 16_384);
+  const scanAll = (file: Buffer, marks: number[], chunkBytes: number) =>
+    marks.slice(1).map((to, i) => scanRange(file, marks[i] as number, to, chunkBytes));
 
   test('is proven whole if each range has a whole record head, and every record counts', () => {
     const heads = store.offsets.filter((offset) => offset < FILE_BYTES);
@@ -257,8 +260,9 @@ describe('a file cut into ranges', () => {
     const isInHead = (cut: number) =>
       cut > last || heads.some((head) => cut > head && cut < head + 36);
     void fc.assert(
-      fc.property(cuts, (marks) => {
-        const scans = scanAll(bytes, marks.filter((cut) => !isInHead(cut)).concat(FILE_BYTES));
+      fc.property(cuts, chunkSizes, (list, chunkBytes) => {
+        const marks = list.filter((cut) => !isInHead(cut)).concat(FILE_BYTES);
+        const scans = scanAll(bytes, marks, chunkBytes);
         expect(isChained(scans)).toBe(true);
         expect(scans.reduce((sum, scan) => sum + scan.records, 0)).toBe(heads.length);
       }),
@@ -274,10 +278,10 @@ describe('a file cut into ranges', () => {
       change: fc.integer({ min: 1, max: 255 }),
     });
     void fc.assert(
-      fc.property(cuts, place, (marks, { head, at, change }) => {
+      fc.property(cuts, chunkSizes, place, (marks, chunkBytes, { head, at, change }) => {
         const rotten = Buffer.from(bytes);
         rotten[head + at] = (rotten[head + at] ?? 0) ^ change;
-        expect(isChained(scanAll(rotten, marks))).toBe(false);
+        expect(isChained(scanAll(rotten, marks, chunkBytes))).toBe(false);
       }),
     );
   });
