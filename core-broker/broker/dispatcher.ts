@@ -125,8 +125,10 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
     const admission = this.#admission.current;
     const intercept = admission.intercept;
     if (intercept?.(connection, chunk, start, end)) return;
+    const isOpen = admission.state === 'open';
+    if (isOpen && this.#sends?.acceptKnown(connection, chunk, start, end)) return;
     if (scanSendRequest(chunk, start, end, this.#view)) {
-      if (admission.state === 'open') this.#sends?.accept(connection, chunk, this.#view);
+      if (isOpen) this.#sends?.accept(connection, chunk, this.#view);
       else this.#gate(connection, chunk.subarray(start, end), this.#view);
       return;
     }

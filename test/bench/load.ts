@@ -6,14 +6,10 @@
 //     [--connections M] [--seconds D] [--warmup S] [--topic T] [--queues Q] [--pid SERVER_PID]
 import * as net from 'node:net';
 import { parseArgs } from 'node:util';
-import {
-  decodeCommand,
-  encodeRequest,
-  formatMessageProperties,
-  parseAddress,
-} from '../../core-broker/protocol/index.ts';
+import { decodeCommand, parseAddress } from '../../core-broker/protocol/index.ts';
 import { FrameReader } from '../../core-broker/remoting/index.ts';
 import { cpuUsOf } from './programs.ts';
+import { FrameWindow } from './send-frames.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,41 +26,10 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const OPAQUE_BASE = 1_000_000_000;
-const OPAQUE_SPAN = 1_000_000_000;
-const KEY_MARK = 'FFFFFFFF';
 const RECEIVE_BYTES = 256 * 1024;
 const SAMPLES_MAX = 4_000_000;
 const queues = Number(values.queues);
 const isBinary = values.header === 'binary';
-
-function buildFrame(queueId: number): Buffer {
-  const properties = formatMessageProperties([
-    ['KEYS', 'order-00000001'],
-    ['UNIQ_KEY', `7F0000010001000000000000${KEY_MARK}`],
-    ['WAIT', 'true'],
-    ['TAGS', 'TagA'],
-    ['TRACE_ID', '00000000000000000000000000'],
-  ]);
-  const ext = {
-    a: 'bench_producer_group',
-    b: values.topic,
-    c: 'TBW102',
-    d: '4',
-    e: String(queueId),
-    f: '0',
-    g: String(Date.now()),
-    h: '0',
-    i: properties,
-    j: '0',
-    k: 'false',
-    m: 'false',
-    n: 'broker-a',
-  };
-  const body = Buffer.alloc(Number(values.body), 'x');
-  const header = isBinary ? 'ROCKETMQ' : 'JSON';
-  return encodeRequest({ code: 310, ext, body }, OPAQUE_BASE, { header, version: 479 });
-}
 
 interface Totals {
   done: number;
@@ -88,10 +53,7 @@ let sequence = 0;
 /** One connection with its window of prebuilt frames, used as a ring. */
 class Lane {
   readonly #window: number;
-  readonly #size: number;
-  readonly #frames: Buffer;
-  readonly #opaqueAt: number;
-  readonly #keyAt: number;
+  readonly #frames: FrameWindow;
   readonly #sentAt: Float64Array;
   readonly #socket: net.Socket;
   readonly #reader: FrameReader;
@@ -100,12 +62,8 @@ class Lane {
 
   constructor(target: string, window: number) {
     this.#window = window;
-    const frames = Array.from({ length: window }, (_, i) => buildFrame(i % queues));
-    this.#size = frames[0]?.length ?? 0;
-    this.#frames = Buffer.concat(frames);
-    const mark = isBinary ? 13 : this.#frames.indexOf(String(OPAQUE_BASE));
-    this.#opaqueAt = mark;
-    this.#keyAt = this.#frames.indexOf(KEY_MARK);
+    const shape = { isBinary, topic: values.topic, bodyBytes: Number(values.body) };
+    this.#frames = new FrameWindow(shape, window, queues);
     this.#sentAt = new Float64Array(window);
     const budget = { usedBytes: 0, maxBytes: 1 << 30 };
     this.#reader = new FrameReader((c, s, e) => this.#onAnswer(c, s, e), 1 << 24, budget);
@@ -148,7 +106,7 @@ class Lane {
       const sentAt = this.#sentAt[slot] ?? 0;
       if (sentAt > 0 && totals.isMeasuring) note(now - sentAt);
       this.#sentAt[slot] = now;
-      this.#patch(slot * this.#size);
+      this.#frames.patch(slot, sequence++);
     }
     this.#next = (first + count) % this.#window;
     const untilWrap = Math.min(count, this.#window - first);
@@ -157,34 +115,12 @@ class Lane {
   }
 
   #write(slot: number, count: number): void {
-    this.#socket.write(this.#frames.subarray(slot * this.#size, (slot + count) * this.#size));
-  }
-
-  #patch(at: number): void {
-    const id = sequence++ % OPAQUE_SPAN;
-    if (isBinary) this.#frames.writeInt32BE(id, at + this.#opaqueAt);
-    else writeDigits(this.#frames, at + this.#opaqueAt, OPAQUE_BASE + id);
-    writeHexDigits(this.#frames, at + this.#keyAt, id);
+    const { bytes, size } = this.#frames;
+    this.#socket.write(bytes.subarray(slot * size, (slot + count) * size));
   }
 
   close(): void {
     this.#socket.destroy();
-  }
-}
-
-function writeDigits(bytes: Buffer, at: number, value: number): void {
-  let rest = value;
-  for (let i = 9; i >= 0; i--) {
-    const next = Math.floor(rest / 10);
-    bytes[at + i] = 0x30 + rest - next * 10;
-    rest = next;
-  }
-}
-
-function writeHexDigits(bytes: Buffer, at: number, value: number): void {
-  for (let i = 7, rest = value; i >= 0; i--, rest >>>= 4) {
-    const digit = rest & 15;
-    bytes[at + i] = digit < 10 ? 0x30 + digit : 0x37 + digit;
   }
 }
 

@@ -25,6 +25,8 @@ export interface Topic {
   putBytes: number;
   /** Sends to it need more than the plain path: forbidden, retry or schedule topics. */
   readonly isSpecial: boolean;
+  /** Removed from the table: who keeps the object must look the name up again. */
+  isGone: boolean;
 }
 
 export type TopicListener = (changed: TopicConfig[]) => void;
@@ -144,7 +146,7 @@ export class TopicTable {
     }
     const handle = this.#store.topic(config.topicName);
     const isSpecial = isSendForbidden(config.topicName) || isRetryTopic(config.topicName);
-    const topic: Topic = { config, handle, putCount: 0, putBytes: 0, isSpecial };
+    const topic: Topic = { config, handle, putCount: 0, putBytes: 0, isSpecial, isGone: false };
     this.#byName.set(config.topicName, topic);
     const hash = hashBytes(topic.handle.bytes, 0, topic.handle.bytes.length);
     const bucket = this.#byHash.get(hash);
@@ -153,6 +155,7 @@ export class TopicTable {
   }
 
   #drop(topic: Topic): void {
+    topic.isGone = true;
     this.#byName.delete(topic.config.topicName);
     const hash = hashBytes(topic.handle.bytes, 0, topic.handle.bytes.length);
     const rest = (this.#byHash.get(hash) ?? []).filter((other) => other !== topic);

@@ -2,12 +2,15 @@
 // not answered yet.
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { ClientSession } from '../parts.ts';
+import type { KnownSends } from '../send/known-sends.ts';
 import { WithheldReplies } from './withheld-replies.ts';
 
 export class Session implements ClientSession {
   readonly connection: ServerConnection;
   lastHeartbeat: Buffer | undefined;
   relay: unknown;
+  /** What the send path remembers of this client. */
+  knownSends: KnownSends | undefined;
   readonly replies: WithheldReplies = new WithheldReplies();
   /** On the list of sessions with withheld replies. */
   isWaiting = false;

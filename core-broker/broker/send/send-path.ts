@@ -22,10 +22,17 @@ import type { ServerConnection } from '../../remoting/index.ts';
 import type { AppendResult, RecordSource } from '../../store/index.ts';
 import type { HandlerContext } from '../handler-context.ts';
 import type { Topic } from '../metadata/index.ts';
-import { ReplyFields, type ReplyRelease, type ReplyTemplate, sessionOf } from '../replies/index.ts';
+import {
+  ReplyFields,
+  type ReplyRelease,
+  type ReplyTemplate,
+  type Session,
+  sessionOf,
+} from '../replies/index.ts';
 import { refusalOf, refuse } from '../response-codes.ts';
 import { emptyRecord } from '../writing/index.ts';
 import { BatchSend } from './batch-send.ts';
+import { type KnownSend, KnownSends } from './known-sends.ts';
 import { isPlainText } from './plain-text.ts';
 import { RareSend } from './rare-send.ts';
 import type { StoredProperties } from './stored-properties.ts';
@@ -60,7 +67,7 @@ export class SendPath {
     this.#properties = properties;
     const handle = context.parts.store.topic(ProtocolTopic.AUTO_CREATE_KEY);
     const config = newTopicConfig(handle.name, 0);
-    this.#topic = { config, handle, putCount: 0, putBytes: 0, isSpecial: false };
+    this.#topic = { config, handle, putCount: 0, putBytes: 0, isSpecial: false, isGone: false };
     this.#record = emptyRecord(handle);
     this.#rare = new RareSend(context, properties);
     this.#batch = new BatchSend(context, properties);
@@ -77,6 +84,46 @@ export class SendPath {
     } catch (reason) {
       this.#refuse(connection, view, reason);
     }
+  }
+
+  /**
+   * Handles a send like one that this client sent before; admission was asked before.
+   * @returns false when it must be scanned; nothing happened then
+   */
+  acceptKnown(connection: ServerConnection, chunk: Buffer, start: number, end: number): boolean {
+    const session = sessionOf(connection);
+    const known = session.knownSends?.find(chunk, start, end);
+    if (known === undefined) return false;
+    const { config } = this.#context.parts;
+    const { shape, topic, record } = known;
+    const { bodyLength, queueId } = shape;
+    const mayWrite = (config.brokerPermission & Perm.WRITE) !== 0;
+    // Whatever would be refused takes the road that says why.
+    if (!mayWrite || config.startAcceptSendRequestTimeStamp > 0) return false;
+    if (bodyLength > config.maxMessageSize || !hasQueue(topic, queueId)) return false;
+    record.queueId = queueId;
+    record.bornTimestampMs = shape.bornTimestampMs;
+    record.body = chunk;
+    record.bodyStart = shape.bodyStart;
+    record.bodyLength = bodyLength;
+    try {
+      const result = this.#context.parts.store.append(record);
+      this.#topic = topic;
+      this.#count(bodyLength, 1);
+      if (!known.isOneway) this.#holdKnown(session, known, result);
+    } catch (reason) {
+      this.#refuse(connection, { opaque: shape.opaque, isOneway: known.isOneway }, reason);
+    }
+    return true;
+  }
+
+  #holdKnown(session: Session, known: KnownSend, result: AppendResult): void {
+    const reply = this.#reply;
+    reply.queueId = known.record.queueId;
+    reply.unique = known.shape.text;
+    reply.uniqueStart = known.uniqueStart;
+    reply.uniqueLength = known.uniqueLength;
+    this.#hold(session, known.shape.opaque, result);
   }
 
   /** The frames of one read are through: the next one reads the clock again. */
@@ -96,7 +143,7 @@ export class SendPath {
         ? this.#append(connection, chunk, view)
         : this.#appendRare(connection, chunk, view);
     this.#count(view.bodyLength, 1);
-    if (!view.isOneway) this.#hold(connection, view.opaque, result);
+    if (!view.isOneway) this.#hold(sessionOf(connection), view.opaque, result);
   }
 
   /** The plain road: no allocation from here on. */
@@ -124,8 +171,25 @@ export class SendPath {
     reply.queueId = this.#queueId;
     reply.unique = bytes;
     reply.uniqueStart = uniqueStart;
-    reply.uniqueLength = isPlainText(bytes, uniqueStart, uniqueLength) ? uniqueLength : 0;
-    return this.#context.parts.store.append(record);
+    const isPlain = isPlainText(bytes, uniqueStart, uniqueLength);
+    reply.uniqueLength = isPlain ? uniqueLength : 0;
+    const result = this.#context.parts.store.append(record);
+    if (isPlain) this.#remember(connection, chunk, view);
+    return result;
+  }
+
+  #remember(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
+    const session = sessionOf(connection);
+    session.knownSends ??= new KnownSends();
+    const { uniqueStart, uniqueLength } = this.#properties;
+    session.knownSends.missed({
+      chunk,
+      view,
+      topic: this.#topic,
+      record: this.#record,
+      uniqueStart,
+      uniqueLength,
+    });
   }
 
   #appendRare(connection: ServerConnection, chunk: Buffer, view: SendRequestView): AppendResult {
@@ -139,8 +203,7 @@ export class SendPath {
     return stored.result;
   }
 
-  #hold(connection: ServerConnection, opaque: number, result: AppendResult): void {
-    const session = sessionOf(connection);
+  #hold(session: Session, opaque: number, result: AppendResult): void {
     const { replies } = session;
     const reply = this.#reply;
     reply.opaque = opaque;
@@ -217,10 +280,14 @@ export class SendPath {
     return this.#batchMs;
   }
 
-  #refuse(connection: ServerConnection, view: SendRequestView, reason: unknown): void {
+  #refuse(
+    connection: ServerConnection,
+    send: { opaque: number; isOneway: boolean },
+    reason: unknown,
+  ): void {
     this.#context.stats.putFailedTotal++;
-    if (view.isOneway) return;
-    connection.respond(view.opaque, refusalOf(reason, this.#context.parts.admission.current));
+    if (send.isOneway) return;
+    connection.respond(send.opaque, refusalOf(reason, this.#context.parts.admission.current));
   }
 }
 
@@ -241,6 +308,9 @@ function chooseQueue(topic: Topic, queueId: number): number {
   }
   return queueId >= 0 ? queueId : Math.floor(Math.random() * Math.max(writeQueueNums, 1));
 }
+
+const hasQueue = ({ config }: Topic, queueId: number): boolean =>
+  queueId >= 0 && queueId < Math.max(config.readQueueNums, config.writeQueueNums);
 
 function refuseForbidden(topic: string): void {
   if (!isSendForbidden(topic)) return;

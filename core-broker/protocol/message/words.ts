@@ -3,7 +3,7 @@
 // Invariant: the same result as the byte loop, for every alignment and length (property test).
 
 /** Above this many bytes the native copy wins. */
-const WORD_COPY_BYTES_MAX = 96;
+const WORD_COPY_BYTES_MAX = 160;
 const WORD_BYTES = 4;
 
 /** The DataView of a buffer; the last one is remembered, because hot loops see one buffer for long. */

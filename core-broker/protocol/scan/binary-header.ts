@@ -27,6 +27,8 @@ export function scanBinaryHeader(
   view.code = int16(bytes, start);
   view.version = int16(bytes, start + 3);
   view.opaque = int32(bytes, start + 5);
+  view.opaqueStart = start + 5;
+  view.opaqueLength = 4;
   const flag = int32(bytes, start + 9);
   if ((flag & FLAG_RESPONSE) !== 0) return false;
   view.isOneway = (flag & FLAG_ONEWAY) !== 0;

@@ -28,6 +28,7 @@ export function scanFrame(
   const headerEnd = headerStart + headerLength;
   if (headerEnd > end || type > 1) return false;
   view.reset();
+  view.headerStart = headerStart;
   view.bodyStart = headerEnd;
   view.bodyLength = end - headerEnd;
   headerRange.start = headerStart;

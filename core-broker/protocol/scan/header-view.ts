@@ -11,8 +11,16 @@ export class HeaderView {
   version = 0;
   opaque = 0;
   isOneway = false;
+  /** First byte of the header in the chunk. */
+  headerStart = 0;
   bodyStart = 0;
   bodyLength = 0;
+  /** Where the opaque stands in the chunk: digits (JSON) or four bytes. */
+  opaqueStart = 0;
+  opaqueLength = 0;
+  /** Where the escaped field stands in the chunk, escapes and all; valid when isEscaped. */
+  escapedStart = 0;
+  escapedEnd = 0;
   /** Bit n set: field n is present. */
   present = 0;
   /** Position of each field in the chunk; the escaped field's is in `scratch` when isEscaped. */

@@ -1,3 +1,4 @@
 // Door of the hot-path scanners.
 export * from './pull-scanner.ts';
 export * from './send-scanner.ts';
+export * from './send-shape.ts';

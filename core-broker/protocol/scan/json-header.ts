@@ -126,6 +126,10 @@ function scanTop(bytes: Buffer, at: number, end: number, id: number): number {
   if (!isNumber) return literalEnd(bytes, at, end);
   const close = digitsEnd(bytes, at, end);
   const value = parseNumber(bytes, at, close - at);
+  if (id === OPAQUE) {
+    view.opaqueStart = at;
+    view.opaqueLength = close - at;
+  }
   return (value | 0) === value && setTop(id, value) ? close : -1;
 }
 
@@ -179,6 +183,8 @@ function scanEscapable(bytes: Buffer, start: number, end: number, id: number): n
   const close = unescapeInto(bytes, start, end, view.scratch);
   if (close < 0) return -1;
   view.isEscaped = true;
+  view.escapedStart = start;
+  view.escapedEnd = close;
   setField(id, 0, unescapedLength());
   return close + 1;
 }

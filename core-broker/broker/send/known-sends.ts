@@ -1,0 +1,85 @@
+// What a connection sends again and again: shapes of its last plain sends, each with the record that is
+// ready but for what differs. A send that fits skips scan, property search and topic lookup.
+// Invariant: only the plain road is remembered, and only as long as its topic and the configuration of
+// the topic are the very objects it was learned with; everything else takes the scanned road.
+import { type SendRequestView, type SendShape, shapeOf } from '../../protocol/index.ts';
+import type { RecordSource } from '../../store/index.ts';
+import type { Topic } from '../metadata/index.ts';
+
+/** One producer process sends few kinds of headers at a time. */
+const KNOWN_MAX = 4;
+/** Sends that fit nothing before one of them is learned: learning costs as much as some scans. */
+const MISSES_FIRST = 8;
+const MISSES_WHEN_FULL = 256;
+
+export interface KnownSend {
+  readonly shape: SendShape;
+  readonly topic: Topic;
+  readonly config: Topic['config'];
+  /** Filled but for queue, time and body. */
+  readonly record: RecordSource;
+  readonly uniqueStart: number;
+  readonly uniqueLength: number;
+  readonly isOneway: boolean;
+}
+
+export interface Lesson {
+  chunk: Buffer;
+  view: SendRequestView;
+  topic: Topic;
+  record: RecordSource;
+  /** UNIQ_KEY in the record's properties. */
+  uniqueStart: number;
+  uniqueLength: number;
+}
+
+export class KnownSends {
+  readonly #known: KnownSend[] = [];
+  #next = 0;
+  #misses = 0;
+
+  /** The known send that the frame fits; its shape then holds what differs. */
+  find(chunk: Buffer, start: number, end: number): KnownSend | undefined {
+    const known = this.#known;
+    for (let i = 0; i < known.length; i++) {
+      const each = known[i]!;
+      if (each.shape.fits(chunk, start, end)) return isValid(each) ? each : this.#forget(i);
+    }
+    return undefined;
+  }
+
+  /** A plain send that fitted nothing was appended. */
+  missed(lesson: Lesson): void {
+    const isFull = this.#known.length === KNOWN_MAX;
+    if (++this.#misses < (isFull ? MISSES_WHEN_FULL : MISSES_FIRST)) return;
+    this.#misses = 0;
+    const learned = learn(lesson);
+    if (learned === undefined) return;
+    this.#known[isFull ? this.#next : this.#known.length] = learned;
+    this.#next = (this.#next + 1) % KNOWN_MAX;
+  }
+
+  #forget(at: number): undefined {
+    this.#known.splice(at, 1);
+    this.#next = 0;
+  }
+}
+
+const isValid = ({ topic, config }: KnownSend): boolean => topic.config === config && !topic.isGone;
+
+function learn({ chunk, view, topic, record, ...unique }: Lesson): KnownSend | undefined {
+  // Why: a key of our making would be the same for every send.
+  if (unique.uniqueStart >= view.propertiesLength) return undefined;
+  const { properties, propertiesLength } = record;
+  const shape = shapeOf(chunk, view, propertiesLength - view.propertiesLength);
+  if (shape === undefined) return undefined;
+  properties.copy(shape.text, 0, 0, propertiesLength);
+  return {
+    shape,
+    topic,
+    config: topic.config,
+    record: { ...record, properties: shape.text, propertiesStart: 0 },
+    ...unique,
+    isOneway: view.isOneway,
+  };
+}
