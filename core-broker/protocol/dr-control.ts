@@ -54,7 +54,16 @@ export const DR_CODE = {
   FLIP: 40020,
   /** N, G: {} -> FlipResult. */
   FLIP_STATUS: 40021,
+  /**
+   * B, on a connection that a gateway carries for a client: give it back. The request (opaque
+   * RELEASE_OPAQUE) is the last the gateway sends there. ReleaseRequest -> ReleasedNotice, behind the
+   * answers to everything accepted; then `bytes` raw bytes, then the end of the connection.
+   */
+  RELEASE: 40022,
 } as const;
+
+/** Clients count their requests up from 0: none of theirs is answered with this one. */
+export const RELEASE_OPAQUE = -1_592_590_358;
 
 /** Response code: the caller's epoch is old. Body: DrStatus of the answering broker. */
 export const DR_FENCED = 34000;
@@ -243,6 +252,11 @@ export interface TailReport {
 export interface FlipRequest extends OpRequest {
   region: string;
   epoch: number;
+  /**
+   * True: the old side is sealed and answers, so a gateway takes its open connections over one by one
+   * (RELEASE). Absent: it is dead or not trusted, and they are cut at once.
+   */
+  handOver?: boolean;
 }
 
 export interface FlipResult {
@@ -250,4 +264,15 @@ export interface FlipResult {
   epoch: number;
   /** gateway: connections that were cut or re-pointed by the last flip. */
   moved: number;
+}
+
+/** Region and epoch in force at the gateway. */
+export interface ReleaseRequest {
+  region: string;
+  epoch: number;
+}
+
+/** Whole frames that were accepted but not acted on; the first may be a oneway heartbeat of the client. */
+export interface ReleasedNotice {
+  bytes: number;
 }

@@ -16,9 +16,10 @@ export interface FlipReceiverOptions {
   nowMs: () => number;
   /**
    * Makes a new region effective; called after it is durable, in the same tick.
+   * @param isHandOver  FlipRequest.handOver
    * @returns how many connections were moved
    */
-  apply: (region: string) => number;
+  apply: (region: string, isHandOver: boolean) => number;
 }
 
 /** Answers the two flip codes; use `codes` to wire it into a dispatcher. */
@@ -42,7 +43,7 @@ export class FlipReceiver {
   }
 
   #flip(request: RemotingCommand, opId: string): ResponseInit {
-    const { region, epoch } = parseJsonObject(request.body);
+    const { region, epoch, handOver } = parseJsonObject(request.body);
     if (typeof region !== 'string' || !Number.isSafeInteger(epoch) || Number(epoch) < 1) {
       throw new DrError('PROTOCOL', 'a flip names a region and an epoch from 1 on');
     }
@@ -57,7 +58,7 @@ export class FlipReceiver {
     if (verdict === 'conflict') {
       return this.#state(DR_WRONG_STATE, `epoch ${epoch} belongs to another region: ${now}`);
     }
-    if (verdict === 'flipped') this.#moved = apply(region);
+    if (verdict === 'flipped') this.#moved = apply(region, handOver === true);
     return this.#state(0);
   }
 

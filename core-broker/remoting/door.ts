@@ -26,6 +26,8 @@ export interface ServerConnection {
   readonly isOpen: boolean;
   /** Per-connection state of the layer above (client ids, parked frames). */
   attachment: unknown;
+  /** Requests that a handler is still working on; counted by the request dispatcher. */
+  unanswered: number;
   /** Queues bytes; all bytes of one tick leave in one socket write. Copies `bytes`. */
   write(bytes: Buffer): void;
   /**

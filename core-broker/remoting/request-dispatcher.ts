@@ -77,6 +77,7 @@ export class RequestDispatcher implements FrameListener {
       this.#answer(connection, request, result);
       return;
     }
+    connection.unanswered++;
     this.#count(connection, sizeBytes);
     result
       .catch((reason: unknown) => this.#errorResponse(reason, request))
@@ -89,7 +90,10 @@ export class RequestDispatcher implements FrameListener {
         });
         connection.close();
       })
-      .finally(() => this.#count(connection, -sizeBytes));
+      .finally(() => {
+        connection.unanswered--;
+        this.#count(connection, -sizeBytes);
+      });
   }
 
   #answer(connection: ServerConnection, request: RemotingCommand, response: HandlerResult): void {

@@ -44,6 +44,7 @@ export class AcceptedConnection implements ServerConnection {
   readonly bornHost: Buffer;
   readonly output: OutputQueue;
   attachment: unknown;
+  unanswered = 0;
   /** Sweeps since the last byte in or out; the server closes idle connections by it. */
   idleSweeps = 0;
   readonly #socket: Socket;

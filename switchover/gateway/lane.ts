@@ -1,7 +1,11 @@
 // One lane: the two listeners (main and VIP, port - 2) that stand for one broker name, and the clients
 // on them. Each client gets a connection of its own to that broker in the active region; bytes are
-// spliced, never parsed. On a flip every connection to another region is cut on the client's side too:
-// clients reconnect at once on a lost connection but would wait out a time-out on a silent one.
+// spliced, only frame ends are noted. What a flip does with connections to another region:
+//   hand over  the old side is sealed and answers: it gives each client back between two frames, and the
+//              same client connection goes on at the new side (passage.ts); who is not given back in time
+//              is cut. Clients of one group arrive together, so that rebalancing sees them all.
+//   cut        the old side is dead or not trusted: the client's side is closed too, because clients
+//              reconnect at once on a lost connection but would wait out a time-out on a silent one.
 // Invariant: no byte of a client reaches a region that was not active when its upstream connected.
 import * as net from 'node:net';
 import {
@@ -14,7 +18,7 @@ import {
   LIMITS,
   sleep,
 } from '../../core-broker/base/index.ts';
-import { splice } from '../../core-broker/remoting/index.ts';
+import { Passage } from './passage.ts';
 
 const log = createLog('gateway');
 
@@ -24,6 +28,10 @@ const RETRY_BUDGET_MS = 1_000;
 const RETRY_PAUSE_MS = 25;
 /** How long after a flip a refused upstream is tried again: the new side may still be opening. */
 const FLIP_SHADOW_MS = 5_000;
+/** Longest wait for the old side to give one client back, ms; within the clients' own time-outs. */
+const HAND_OVER_MS = 1_000;
+/** Longest wait of one client for the others of its lane, ms. */
+const GATHER_MS = 250;
 const VIP_SHIFT = -2;
 
 const connections = gauge({
@@ -42,6 +50,12 @@ const refused = counter({
   labelNames: ['broker'],
 });
 
+const handedOver = counter({
+  name: 'dr_gateway_handed_over_total',
+  help: 'client connections that went on at the new region without being cut',
+  labelNames: ['broker'],
+});
+
 /** Where clients go now. */
 export interface ActiveView {
   region(): string;
@@ -49,12 +63,8 @@ export interface ActiveView {
   broker(brokerName: string): HostPort | undefined;
   /** Monotonic ms of the last flip; -Infinity when there was none. */
   flippedAtMs(): number;
-}
-
-interface Passenger {
-  client: net.Socket;
-  region: string;
-  upstream: net.Socket | undefined;
+  /** A RELEASE for one connection, signed; never used twice. */
+  releaseRequest(): Buffer;
 }
 
 export class Lane {
@@ -62,7 +72,8 @@ export class Lane {
   readonly #listen: HostPort;
   readonly #view: ActiveView;
   readonly #clock: Clock;
-  readonly #passengers = new Set<Passenger>();
+  /** Client -> its passage and the listener it came by. */
+  readonly #passengers = new Map<Passage, number>();
   readonly #servers: net.Server[] = [];
   #stopping = false;
 
@@ -121,7 +132,7 @@ export class Lane {
 
   async #carry(client: net.Socket, shift: number): Promise<void> {
     accepted.inc({ broker: this.#brokerName });
-    const passenger: Passenger = { client, region: '', upstream: undefined };
+    const passage = new Passage(client);
     client.on('error', (reason) => {
       log.debug('gateway.client', 'client connection failed', { error: reason.message });
     });
@@ -129,43 +140,50 @@ export class Lane {
       client.resetAndDestroy();
       return;
     }
-    this.#passengers.add(passenger);
-    client.once('close', () => this.#leave(passenger));
+    this.#passengers.set(passage, shift);
+    client.once('close', () => this.#leave(passage));
     client.setKeepAlive(true, 30_000);
-    const isThrough = await this.#reach(passenger, shift);
+    const reached = await this.#reach(passage, shift);
     if (client.destroyed) return;
-    if (!isThrough || !passenger.upstream) {
+    if (!reached) {
       refused.inc({ broker: this.#brokerName });
       client.resetAndDestroy();
       return;
     }
-    connections.inc({ broker: this.#brokerName, region: passenger.region });
-    const label = { broker: this.#brokerName, region: passenger.region };
-    client.once('close', () => connections.dec(label));
-    splice(client, passenger.upstream, { bufferBytesMax: LIMITS.relayBufferBytesMax });
+    this.#board(passage, reached);
   }
 
-  #leave(passenger: Passenger): void {
-    this.#passengers.delete(passenger);
-    passenger.upstream?.destroy();
+  #board(passage: Passage, reached: Reached, given?: Buffer): void {
+    const broker = this.#brokerName;
+    if (passage.region !== '') connections.dec({ broker, region: passage.region });
+    connections.inc({ broker, region: reached.region });
+    passage.board(reached.upstream, reached.region, given);
+  }
+
+  #leave(passage: Passage): void {
+    this.#passengers.delete(passage);
+    passage.close();
+    if (passage.region === '') return;
+    connections.dec({ broker: this.#brokerName, region: passage.region });
   }
 
   /** Connects to the active region; follows a flip that happens meanwhile. */
-  async #reach(passenger: Passenger, shift: number): Promise<boolean> {
+  async #reach(passage: Passage, shift: number): Promise<Reached | undefined> {
     const deadline = this.#clock.monotonicMs() + RETRY_BUDGET_MS;
-    while (!passenger.client.destroyed && !this.#stopping) {
+    while (!passage.client.destroyed && !this.#stopping) {
       const target = this.#view.broker(this.#brokerName);
-      if (!target) return false;
-      passenger.region = this.#view.region();
+      if (!target) return undefined;
+      const region = this.#view.region();
       const port = target.port + shift;
-      passenger.upstream = net.connect({ host: target.host, port, noDelay: true });
-      const isConnected = await settled(passenger.upstream);
-      if (isConnected && passenger.region === this.#view.region()) return true;
-      passenger.upstream.destroy();
-      if (!this.#mayRetry(passenger.region, deadline)) return false;
+      const upstream = net.connect({ host: target.host, port, noDelay: true });
+      passage.next = upstream;
+      const isConnected = await settled(upstream);
+      if (isConnected && region === this.#view.region()) return { region, upstream };
+      upstream.destroy();
+      if (!this.#mayRetry(region, deadline)) return undefined;
       await sleep(RETRY_PAUSE_MS);
     }
-    return false;
+    return undefined;
   }
 
   /** Right after a flip the new side may need a moment; at any other time down means down. */
@@ -177,24 +195,101 @@ export class Lane {
 
   /** Cuts every connection that goes to another region than `region`; returns how many. */
   cutOthers(region: string): number {
-    let moved = 0;
-    for (const passenger of [...this.#passengers]) {
-      if (passenger.region === region) continue;
-      moved++;
-      if (passenger.upstream?.connecting) passenger.upstream.destroy();
-      else passenger.client.destroy();
+    const others = this.#elsewhere(region);
+    for (const passage of others) {
+      if (passage.region === '') passage.next?.destroy();
+      else passage.client.destroy();
     }
-    return moved;
+    return others.length;
+  }
+
+  /** Takes every connection to another region than `region` over, between two frames; how many. */
+  handOver(region: string): number {
+    const others = this.#elsewhere(region);
+    const carried = others.filter((passage) => passage.region !== '' && !passage.isLeaving);
+    const gather = gathering(carried.length);
+    for (const passage of others) {
+      // Why cut: between two upstreams it cannot be turned round a second time.
+      if (passage.isLeaving) passage.client.destroy();
+      else if (passage.region === '') passage.next?.destroy();
+    }
+    for (const passage of carried) {
+      this.#changeOver(passage, gather).catch((reason: unknown) => {
+        const error = DrError.from(reason).message;
+        log.warn('gateway.cut', 'a connection could not be handed over', { error });
+        passage.client.destroy();
+      });
+    }
+    return others.length;
+  }
+
+  async #changeOver(passage: Passage, gather: Gathering): Promise<void> {
+    const shift = this.#passengers.get(passage) ?? 0;
+    const timer = setTimeout(() => passage.client.destroy(), HAND_OVER_MS);
+    try {
+      const [given, reached] = await Promise.all([
+        passage.leave(this.#view.releaseRequest()),
+        this.#reach(passage, shift),
+      ]);
+      if (!reached) throw new DrError('NETWORK', `${this.#brokerName}: no way to the new side`);
+      await gather.arrive();
+      // Each await may have been the last of this client, or brought another flip.
+      if (passage.client.destroyed) return;
+      this.#board(passage, reached, given);
+      handedOver.inc({ broker: this.#brokerName });
+    } finally {
+      clearTimeout(timer);
+      gather.leave();
+    }
+  }
+
+  /** Connections that lead, or are about to lead, to another region. */
+  #elsewhere(region: string): Passage[] {
+    return [...this.#passengers.keys()].filter(
+      (passage) => passage.region !== region || passage.isLeaving,
+    );
   }
 
   /** Closes the listeners and every connection; resolves when they are gone. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const passenger of [...this.#passengers]) passenger.client.destroy();
+    for (const passage of [...this.#passengers.keys()]) passage.client.destroy();
     await Promise.all(
       this.#servers.splice(0).map((server) => new Promise((done) => server.close(done))),
     );
   }
+}
+
+/** An upstream that is connected, and the region it leads to. */
+interface Reached {
+  region: string;
+  upstream: net.Socket;
+}
+
+/** Lets connections that change over wait for each other, for a while. */
+interface Gathering {
+  /** Resolves when everybody has arrived or left, or the time is over. */
+  arrive(): Promise<void>;
+  /** For those that do not arrive; harmless for the others. */
+  leave(): void;
+}
+
+function gathering(count: number): Gathering {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, GATHER_MS);
+  let left = count;
+  const oneLess = () => {
+    if (--left > 0) return;
+    clearTimeout(timer);
+    resolve();
+  };
+  return {
+    arrive: () => {
+      oneLess();
+      return promise;
+    },
+    leave: oneLess,
+  };
 }
 
 function portOf(server: net.Server | undefined): number {

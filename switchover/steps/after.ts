@@ -2,7 +2,12 @@
 // problem of the result (exit 3) and is tried again by resume. Every request is idempotent by epoch or
 // operation id.
 import { DrError } from '../../core-broker/base/index.ts';
-import { DR_CODE, type DrStatus, type FlipResult } from '../../core-broker/protocol/index.ts';
+import {
+  DR_CODE,
+  type DrStatus,
+  type FlipRequest,
+  type FlipResult,
+} from '../../core-broker/protocol/index.ts';
 import { isClosedBy } from '../phase.ts';
 import { done, type Run, type StepOutcome } from './run.ts';
 
@@ -14,19 +19,18 @@ const REVERSE_TIMEOUT_MS = 10_000;
 /** Names the new region to every global name server and gateway. */
 export function flip(run: Run): Promise<StepOutcome> {
   const epoch = run.operation.fromEpoch + 1;
-  return flipTo(run, { opId: run.opId, region: run.to, epoch });
+  // Only a side that sealed itself can be trusted to give its clients back in order.
+  const handOver = run.operation.kind === 'planned';
+  return flipTo(run, { opId: run.opId, region: run.to, epoch, handOver });
 }
 
 /** Flips to any region; also brings late flips to the epoch that brokers are at. */
-export async function flipTo(
-  run: Run,
-  change: { opId: string; region: string; epoch: number },
-): Promise<StepOutcome> {
+export async function flipTo(run: Run, change: FlipRequest): Promise<StepOutcome> {
   const { flips } = run.tools.options;
   const moved: Record<string, number> = {};
   const targets = [...flips.gateways, ...flips.globalNameservers].map((address) => ({ address }));
   const problems = await everyone(run, targets, async ({ address }) => {
-    const result = await run.control<FlipResult>(address, DR_CODE.FLIP, change);
+    const result = await run.control<FlipResult>(address, DR_CODE.FLIP, { ...change });
     if (result.epoch < change.epoch) {
       throw new DrError('REFUSED', `it stays at epoch ${result.epoch}`);
     }

@@ -57,6 +57,20 @@ export class ControlDesk {
     this.#on(code, withOp, (body) => this.#changes.run(async () => change(body as T)));
   }
 
+  /** A gateway takes a client back: answered by whoever gives the connection up, refused here. */
+  onRelease(release: (connection: ServerConnection) => void): void {
+    const { parts } = this.#options;
+    parts.requests.on(DR_CODE.RELEASE, (request, connection) => {
+      try {
+        this.#verifier.verify(request, parts.clock.nowMs());
+      } catch (reason) {
+        return this.#failure(request, DrError.from(reason), connection);
+      }
+      release(connection);
+      return undefined;
+    });
+  }
+
   #on(
     code: number,
     shape: Shape,

@@ -95,6 +95,7 @@ function registerRoles(desk: ControlDesk, parts: RequestParts): void {
     parts.startRelay(body);
     return parts.status();
   });
+  desk.onRelease((connection) => parts.relay.release(connection));
   desk.onChange<OpRequest>(DR_CODE.RELAY_STOP, {}, () => {
     parts.relay.stop();
     parts.effects.refresh('relay stopped');

@@ -2,6 +2,7 @@
 // broker, then bytes flow both ways, unparsed.
 //   untouched -> connecting (frames wait in the parking) -> spliced (the broker has forgotten it)
 //   untouched -> local (its first frame was a DR request: never relayed)
+//   untouched -> leaving (its gateway takes it over by itself: release.ts)
 // Order on the upstream: last heartbeat (so that the group is known there, sent oneway because nobody
 // waits for its answer), then the parked frames in their order, then live bytes.
 // Invariant: a frame is either answered here or sent upstream, never both; a connection is handed over
@@ -9,21 +10,20 @@
 // the parking and is refused with code 16 when its time is up. Source: switchover "What clients see".
 import * as net from 'node:net';
 import { createLog, DrError, gauge } from '../../../base/index.ts';
-import { DR_CODE, decodeCommand, encodeCommand, FLAG_ONEWAY } from '../../../protocol/index.ts';
+import { DR_CODE, decodeCommand } from '../../../protocol/index.ts';
 import { type ServerConnection, type Splice, splice } from '../../../remoting/index.ts';
 import type { Admission } from '../../admission.ts';
 import type { BrokerParts } from '../../parts.ts';
 import type { Parking } from '../parking.ts';
 import { RelayFile, type RelayTarget, splitAddress } from './relay-file.ts';
+import { onewayOf, releaseConnection, settled } from './release.ts';
 
 const log = createLog('dr');
 const CONNECT_TIMEOUT_MS = 1000;
 const CONNECT_AGAIN_MS = 100;
-/** A reply that is still outstanding is looked for this often. */
-const SETTLE_MS = 5;
 
 /** Kept in ClientSession.relay. */
-type Mark = 'local' | 'connecting' | undefined;
+type Mark = 'local' | 'connecting' | 'leaving' | undefined;
 
 export interface RelayParts {
   parts: BrokerParts;
@@ -100,6 +100,15 @@ export class Relay {
     if (session.relay !== 'connecting') session.relay = 'local' satisfies Mark;
   }
 
+  /** Its gateway goes on with this client elsewhere. */
+  release(connection: ServerConnection): void {
+    this.#with.parts.frames.sessionOf(connection).relay = 'leaving' satisfies Mark;
+    void releaseConnection(connection, this.#with).catch((reason: unknown) => {
+      log.error('relay.failed', DrError.from(reason).message, { peer: connection.remoteAddress });
+      connection.close();
+    });
+  }
+
   #mayRelay(): boolean {
     const state = this.#with.parts.store.guard.writeState;
     return state === 'sealed' || state === 'deposed' || state === 'standby';
@@ -150,7 +159,7 @@ export class Relay {
     const { parts, parking } = this.#with;
     const session = parts.frames.sessionOf(connection);
     const { upstream, target } = await this.#connect(connection);
-    while (connection.isOpen && session.withheldReplies > 0) await pause(SETTLE_MS);
+    await settled(connection, parts);
     // The relay may have ended, or begun anew to another region, while we connected or waited.
     if (upstream === undefined || !connection.isOpen || this.#target !== target) {
       session.relay = undefined;
@@ -216,10 +225,4 @@ function isDrRequest(chunk: Buffer, start: number, end: number): boolean {
     if (DrError.is(reason, 'PROTOCOL')) return false;
     throw reason;
   }
-}
-
-/** The same heartbeat, but nobody waits for an answer to it. */
-function onewayOf(frame: Buffer): Buffer {
-  const command = decodeCommand(frame, 0, frame.length);
-  return encodeCommand({ ...command, flag: command.flag | FLAG_ONEWAY });
 }
