@@ -5,6 +5,8 @@ import { emptyView, RECORD_BYTES_MAX, RECORD_HEAD_BYTES, readLong, readRecord } 
 import type { ScanInput } from './scan.ts';
 
 const WINDOW_BYTES = 8 * 1024 * 1024;
+/** Smaller: most of what is read here is zeros, and they should stay in the processor's cache. */
+const ZERO_WINDOW_BYTES = 1024 * 1024;
 const ZEROS = Buffer.alloc(WINDOW_BYTES);
 const MAGICS = [Buffer.from([0xda, 0xa3, 0x20, 0xa7]), Buffer.from([0xda, 0xa3, 0x20, 0xab])];
 
@@ -17,6 +19,34 @@ export async function endOfDamage(input: ScanInput, at: number): Promise<number 
   try {
     const framed = await readWhole(handle, input, { physicalOffset: at, checkBody: false });
     return framed === undefined ? await findNext(handle, input, at + 1) : at + framed;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Physical offset of the first valid record at or behind `from`; undefined when there is none. */
+export async function nextRecord(input: ScanInput, from: number): Promise<number | undefined> {
+  const handle = await fs.promises.open(input.path, 'r');
+  try {
+    return await findNext(handle, input, from);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Physical offset behind the last byte of the file that is not zero; the file's start without one. */
+export async function endOfBytes(input: ScanInput): Promise<number> {
+  const handle = await fs.promises.open(input.path, 'r');
+  try {
+    const window = Buffer.alloc(Math.min(ZERO_WINDOW_BYTES, input.sizeBytes));
+    for (let end = input.sizeBytes; end > 0; end -= window.length) {
+      const start = Math.max(0, end - window.length);
+      const { bytesRead } = await handle.read(window, 0, end - start, start);
+      const bytes = window.subarray(0, bytesRead);
+      if (bytes.equals(ZEROS.subarray(0, bytesRead))) continue;
+      return input.startOffset + start + 1 + bytes.findLastIndex((byte) => byte !== 0);
+    }
+    return input.startOffset;
   } finally {
     await handle.close();
   }

@@ -31,13 +31,13 @@ export interface BuiltSegment {
 export type ReadRaw = (into: Buffer, offset: number) => void;
 
 const NO_SALT = Buffer.alloc(16);
-/** Room for a frame that does not shrink: with less zstd copies its input first. */
-const COMPRESS_CHUNK = FRAME_BYTES + (FRAME_BYTES >>> 7);
+/** Output memory beyond what the frame before needed; a frame that needs more gets a second piece. */
+const SPARE_BYTES = 64 * 1024;
 /** Read, hashed and proven at once: they stay in the processor's cache from one to the next. */
 const PIECE_BYTES = 256 * 1024;
 
 /** One frame at a time in memory that is used again: fresh pages cost more than the copy into them. */
-const scratch = { frame: Buffer.alloc(0) };
+const scratch = { frame: Buffer.alloc(0), storedBytes: FRAME_BYTES };
 
 interface Packed {
   frames: Buffer[];
@@ -67,7 +67,6 @@ export function buildSegment(rawBytes: number, read: ReadRaw, options: BuildOpti
 
 function packFrames(rawBytes: number, read: ReadRaw, options: BuildOptions): Packed {
   const packed: Packed = { frames: [], rawLengths: [], digests: [] };
-  const params = { [constants.ZSTD_c_compressionLevel]: options.level };
   for (let at = 0; at < rawBytes; at += FRAME_BYTES) {
     const raw = frameOf(Math.min(FRAME_BYTES, rawBytes - at));
     const sha256 = createHash('sha256');
@@ -78,8 +77,22 @@ function packFrames(rawBytes: number, read: ReadRaw, options: BuildOptions): Pac
     }
     packed.digests.push(digestOf(sha256.digest(), options.key));
     packed.rawLengths.push(raw.length);
-    packed.frames.push(zstdCompressSync(raw, { params, chunkSize: COMPRESS_CHUNK }));
+    packed.frames.push(compress(raw, options.level));
   }
+  return packed;
+}
+
+/**
+ * Why the memory is guessed: neighbours shrink alike, and room for the worst case of each frame makes the
+ * collector run every 64 MiB of input.
+ */
+function compress(raw: Buffer, level: number): Buffer {
+  const guess = Math.min(raw.length, scratch.storedBytes);
+  const packed = zstdCompressSync(raw, {
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    chunkSize: guess + (guess >>> 3) + SPARE_BYTES,
+  });
+  scratch.storedBytes = packed.length;
   return packed;
 }
 

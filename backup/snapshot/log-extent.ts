@@ -1,4 +1,4 @@
-// How far the log of a live store reaches: the end of its last whole record, found by scanning the
+// How far the log of a live store reaches: the end of its last whole record, found from behind in the
 // newest file that holds data. Files behind it were allocated ahead and are empty: a file counts as such
 // only after every byte of it was looked at.
 import { hash } from 'node:crypto';
@@ -6,11 +6,13 @@ import * as fs from 'node:fs';
 import { sleep } from '../../core-broker/base/index.ts';
 import {
   emptyView,
+  endOfBytes,
   endOfDamage,
   type FileScan,
   findGaps,
   type Gap,
   type LogFile,
+  nextRecord,
   readRecord,
   type ScanInput,
   scanFile,
@@ -58,50 +60,49 @@ export async function findExtent(
 
 const TRIES = 4;
 const PAUSE_MS = 50;
-/** The newest bytes, which a crash may have torn, are walked with their CRCs. */
-const PROVEN_BYTES = 32 * 1024 * 1024;
+/** The newest bytes, which a crash may have torn, are walked here; older ones while they are archived. */
+const TAIL_WALK_BYTES = 8 * 1024 * 1024;
 
 /**
  * Finds the end of the last valid record of a file. Bytes that are none, zeros included, end the log only
  * if nothing valid follows; else the log goes on behind them, and the copy will report the damage.
+ * Why from behind: a walk from the file's first record would read all of it before the copy can begin.
  */
 async function findEnd(input: ScanInput): Promise<FileScan> {
-  let scan = await scanTail(input);
+  const written = await endOfBytes(input);
+  let scan = await scanTail(input, written);
   for (let attempt = 1; attempt < TRIES; attempt++) {
-    if ((await goesOnAt(input, scan)) === undefined && scan.stop !== 'invalid') return scan;
+    if ((await goesOnAt(input, scan, written)) === undefined && scan.stop !== 'invalid')
+      return scan;
     // It may be written to: a record caught half-written is whole a moment later.
     await sleep(PAUSE_MS);
-    scan = await scanTail(input);
+    scan = await scanTail(input, written);
   }
   for (;;) {
-    const from = await goesOnAt(input, scan);
+    const from = await goesOnAt(input, scan, written);
     if (from === undefined) return scan;
     const { lastStoreTimestampMs } = scan;
-    scan = await scanTail({ ...input, from });
+    scan = await scanFile({ ...input, from }, () => true);
     scan.lastStoreTimestampMs ??= lastStoreTimestampMs;
   }
 }
 
-async function goesOnAt(input: ScanInput, scan: FileScan): Promise<number | undefined> {
+async function goesOnAt(
+  input: ScanInput,
+  scan: FileScan,
+  written: number,
+): Promise<number | undefined> {
   if (scan.stop !== 'invalid' && scan.stop !== 'zero') return undefined;
-  return await endOfDamage(input, scan.end);
+  return scan.end < written ? await endOfDamage(input, scan.end) : undefined;
 }
 
-/** Structure from the start, then CRCs of the newest part; older bodies are proven while they are archived. */
-async function scanTail(input: ScanInput): Promise<FileScan> {
-  const marks: number[] = [];
-  const rough = await scanFile({ ...input, checkBody: false }, ({ physicalOffset }) => {
-    if (physicalOffset >= (marks.at(-1) ?? -PROVEN_BYTES) + PROVEN_BYTES)
-      marks.push(physicalOffset);
-    return true;
-  });
-  // The mark before the last: at least PROVEN_BYTES are walked again.
-  const from = marks.at(-2) ?? input.from ?? input.startOffset;
-  const proven = await scanFile({ ...input, from }, () => true);
-  return {
-    ...proven,
-    lastStoreTimestampMs: proven.lastStoreTimestampMs ?? rough.lastStoreTimestampMs,
-  };
+/** Walks the newest records with their CRCs, from a record at least TAIL_WALK_BYTES before the end. */
+async function scanTail(input: ScanInput, written: number): Promise<FileScan> {
+  for (let span = TAIL_WALK_BYTES; written - span > input.startOffset; span *= 4) {
+    const from = await nextRecord(input, written - span);
+    if (from !== undefined) return await scanFile({ ...input, from }, () => true);
+  }
+  return await scanFile(input, () => true);
 }
 
 const firstStart = (files: readonly LogFile[]): number => files[0]?.startOffset ?? 0;
