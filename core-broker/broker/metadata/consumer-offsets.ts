@@ -2,7 +2,7 @@
 // Commits overwrite without a question, as Apache does, except that a negative one is ignored: ali-ons
 // commits -1 for queues it never read, and storing it would make the group skip messages.
 // Groups that consume at the standby have a table and a file of their own, which no sync touches.
-// After a failover a consumer may stand behind the end of what was copied; see bound().
+// After a failover a consumer may stand behind the end of what was copied; see offset-bounds.ts.
 // Memory first; the file is written by save() every 5 s and at the end: at least once, never skipping.
 import type { Clock } from '../../base/index.ts';
 import {
@@ -12,6 +12,7 @@ import {
   readDataVersion,
 } from '../../protocol/index.ts';
 import { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
+import { OffsetBounds } from './offset-bounds.ts';
 
 export interface OffsetKey {
   topic: string;
@@ -31,8 +32,7 @@ export class ConsumerOffsets {
   readonly #standbyGroups = new Set<string>();
   /** One-shot targets set by a reset; the next pull of the queue gets it with code 21. */
   readonly #resets: OffsetMap = new Map();
-  /** Ends of the copied data; a queue leaves it when its group has pulled from there or below. */
-  readonly #bounds: OffsetMap = new Map();
+  readonly #bounds: OffsetBounds;
   readonly #standby: OffsetMap;
   #main: OffsetMap;
   readonly #version: DataVersion;
@@ -40,10 +40,11 @@ export class ConsumerOffsets {
   #isDirty = false;
   #isStandbyDirty = false;
 
-  constructor(files: { main: string; standby: string }, clock: Clock) {
+  constructor(files: { main: string; standby: string; bounds: string }, clock: Clock) {
     this.#file = files.main;
     this.#standbyFile = files.standby;
     this.#clock = clock;
+    this.#bounds = new OffsetBounds(files.bounds);
     const saved = readJsonFile(files.main);
     this.#version = saved?.['dataVersion']
       ? readDataVersion(saved['dataVersion'])
@@ -80,7 +81,7 @@ export class ConsumerOffsets {
   reset(key: OffsetKey, offset: number): void {
     this.#set(key, offset);
     const name = `${key.topic}@${key.group}`;
-    this.#bounds.get(name)?.delete(key.queueId);
+    this.#bounds.spend(name, key.queueId);
     const queues = this.#resets.get(name) ?? new Map<number, number>();
     this.#resets.set(name, queues.set(key.queueId, offset));
   }
@@ -98,30 +99,32 @@ export class ConsumerOffsets {
   }
 
   /**
-   * A group that was consuming when data was lost still stands where the lost messages ended, and would
-   * skip as many new ones. Until it has pulled from `end` or below, it is sent back to `end`.
+   * Until the group has pulled from `end` or below, it is sent back to `end`; durable after saveBounds().
    * @param end next offset of the queue in the data that is here
    */
   bound(key: OffsetKey, end: number): void {
-    const name = `${key.topic}@${key.group}`;
-    const queues = this.#bounds.get(name) ?? new Map<number, number>();
-    this.#bounds.set(name, queues.set(key.queueId, end));
+    this.#bounds.add(`${key.topic}@${key.group}`, key.queueId, end);
+  }
+
+  saveBounds(): void {
+    this.#bounds.save();
+  }
+
+  /** Bounds hold where this broker is the one that writes. */
+  enforceBounds(isEnforced: boolean): void {
+    this.#bounds.enforce(isEnforced);
   }
 
   /** Where a pull at `offset` must go on instead; undefined = it is right where it is. */
   boundFor(key: OffsetKey, offset: number): number | undefined {
     const end = this.#boundOf(key);
     if (end === undefined || offset > end) return end;
-    const name = `${key.topic}@${key.group}`;
-    const queues = this.#bounds.get(name);
-    queues?.delete(key.queueId);
-    if (queues?.size === 0) this.#bounds.delete(name);
+    this.#bounds.spend(`${key.topic}@${key.group}`, key.queueId);
     return undefined;
   }
 
   #boundOf(key: OffsetKey): number | undefined {
-    if (this.#bounds.size === 0) return undefined;
-    return this.#bounds.get(`${key.topic}@${key.group}`)?.get(key.queueId);
+    return this.#bounds.of(`${key.topic}@${key.group}`, key.queueId);
   }
 
   #pendingReset(key: OffsetKey): number | undefined {
@@ -178,6 +181,7 @@ export class ConsumerOffsets {
   /** Replaces the mirrored table; `clamp` bounds each offset by the data that is here. */
   replaceAll(content: unknown, clamp: (key: OffsetKey, offset: number) => number): number {
     const table = readOffsetTable(asObject(content)['offsetTable']);
+    this.#bounds.replaceAll(asObject(content)['drBounds']);
     let count = 0;
     for (const [name, queues] of table) {
       const [topic, group] = splitKey(name);
@@ -191,18 +195,26 @@ export class ConsumerOffsets {
     return count;
   }
 
+  /** As code 43 tells it: Apache's fields, and the bounds while there are any. */
   content(): JsonObject {
+    const drBounds = this.#bounds.content();
+    return { ...this.#mainContent(), ...(drBounds === undefined ? {} : { drBounds }) };
+  }
+
+  #mainContent(): JsonObject {
     return { dataVersion: this.#version, offsetTable: writeOffsetTable(this.#main) };
   }
 
   /** Writes what changed; durable on return. */
   save(): void {
-    if (this.#isDirty) writeJsonFile(this.#file, this.content());
+    if (this.#isDirty) writeJsonFile(this.#file, this.#mainContent());
     this.#isDirty = false;
     if (this.#isStandbyDirty) {
       writeJsonFile(this.#standbyFile, { offsetTable: writeOffsetTable(this.#standby) });
     }
     this.#isStandbyDirty = false;
+    // Order: offsets first. A bound that outlives its end costs messages that come twice, not lost ones.
+    this.#bounds.save();
   }
 
   #tableOf(group: string): OffsetMap {
@@ -225,9 +237,8 @@ export class ConsumerOffsets {
         this.#touch(table);
       }
     }
-    for (const orders of [this.#resets, this.#bounds]) {
-      for (const name of [...orders.keys()].filter(isGone)) orders.delete(name);
-    }
+    for (const name of [...this.#resets.keys()].filter(isGone)) this.#resets.delete(name);
+    this.#bounds.removeWhere(isGone);
   }
 
   #touch(table: OffsetMap): void {

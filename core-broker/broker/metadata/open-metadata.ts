@@ -42,7 +42,11 @@ export function openMetadata(options: MetadataOptions): MetadataTables {
   const topics = new TopicTable(file('topics.json'), store, clock);
   const groups = new GroupTable(file('subscriptionGroup.json'), clock);
   const offsets = new ConsumerOffsets(
-    { main: file('consumerOffset.json'), standby: file('standbyOffset.json') },
+    {
+      main: file('consumerOffset.json'),
+      standby: file('standbyOffset.json'),
+      bounds: file('drBounds.json'),
+    },
     clock,
   );
   const delays = new DelayOffsets(file('delayOffset.json'), clock);

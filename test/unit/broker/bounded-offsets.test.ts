@@ -8,11 +8,16 @@ import { systemClock } from '../../../core-broker/base/index.ts';
 import { ConsumerOffsets } from '../../../core-broker/broker/metadata/index.ts';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-bounded-'));
+const files = {
+  main: path.join(folder, 'main.json'),
+  standby: path.join(folder, 'own.json'),
+  bounds: path.join(folder, 'bounds.json'),
+};
 const key = { topic: 'ORDERS', group: 'billing', queueId: 2 };
 let offsets: ConsumerOffsets;
 
 beforeEach(() => {
-  const files = { main: path.join(folder, 'main.json'), standby: path.join(folder, 'own.json') };
+  fs.rmSync(files.bounds, { force: true });
   offsets = new ConsumerOffsets(files, systemClock);
   offsets.commit(key, 90);
   offsets.bound(key, 100);
@@ -44,4 +49,48 @@ test('an order of the operator and the end of a group lift the bound', () => {
   offsets.bound(key, 100);
   offsets.removeGroup('billing');
   expect(offsets.boundFor(key, 150)).toBeUndefined();
+});
+
+/** What a process finds that starts after this one. */
+const reopened = () => new ConsumerOffsets(files, systemClock);
+
+test('a bound outlives the process until it is spent, and its file goes with the last one', () => {
+  offsets.bound({ ...key, queueId: 3 }, 50);
+  offsets.saveBounds();
+  const second = reopened();
+  expect(second.boundFor(key, 150)).toBe(100);
+  expect(second.boundFor(key, 100)).toBeUndefined();
+  second.save();
+  const third = reopened();
+  expect(third.boundFor(key, 150)).toBeUndefined();
+  expect(third.boundFor({ ...key, queueId: 3 }, 51)).toBe(50);
+  third.reset({ ...key, queueId: 3 }, 7);
+  third.save();
+  expect(fs.existsSync(files.bounds)).toBe(false);
+});
+
+test('a second failover keeps the lower bound', () => {
+  offsets.bound(key, 130);
+  expect(offsets.boundFor(key, 120)).toBe(100);
+});
+
+test('a standby takes the bounds over, keeps them to itself and holds to them once it is promoted', () => {
+  const standby = new ConsumerOffsets(
+    { ...files, main: `${files.main}.2`, bounds: `${files.bounds}.2` },
+    systemClock,
+  );
+  standby.enforceBounds(false);
+  standby.replaceAll(offsets.content(), (_, offset) => offset);
+  expect(standby.boundFor(key, 150)).toBeUndefined();
+  standby.enforceBounds(true);
+  expect(standby.boundFor(key, 150)).toBe(100);
+  offsets.boundFor(key, 100);
+  standby.replaceAll(offsets.content(), (_, offset) => offset);
+  expect(standby.boundFor(key, 150)).toBeUndefined();
+});
+
+test('damaged bounds stop the start: a guess could skip messages', () => {
+  fs.writeFileSync(files.bounds, '{"ORDERS@');
+  expect(reopened).toThrow(expect.objectContaining({ code: 'CORRUPT' }));
+  fs.rmSync(files.bounds);
 });

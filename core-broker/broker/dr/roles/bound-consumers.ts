@@ -1,10 +1,14 @@
 // After a promotion without proof some of what the old side wrote is missing here, and consumers that
 // had read it ask for offsets that this side will give to other messages. Every known group is sent back
 // to the end of what was copied, once per queue: a message may come twice, none is skipped.
-// In memory only: a running consumer asks again within seconds. Source: ours; Apache skips in this case.
+// Durable before the promotion is: a restart right behind it must not forget who has not pulled yet.
+// Source: ours; Apache skips in this case.
 import type { BrokerParts } from '../../parts.ts';
 
-/** Called between the last byte of the old epoch and the first of the new one. */
+/**
+ * Called between the last byte of the old epoch and the first of the new one; durable on return.
+ * @throws errors of the disk: the promotion must not go on
+ */
 export function boundConsumers(parts: BrokerParts): void {
   const { tables, store } = parts;
   for (const { topic, group } of tables.offsets.subscribed()) {
@@ -14,4 +18,5 @@ export function boundConsumers(parts: BrokerParts): void {
       tables.offsets.bound({ topic, group, queueId }, end);
     }
   }
+  tables.offsets.saveBounds();
 }

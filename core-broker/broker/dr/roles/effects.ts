@@ -50,6 +50,7 @@ export class RoleEffects {
     const { parts, ha, admission } = this.#with;
     const { guard } = parts.store;
     const { writeState } = guard;
+    parts.tables.offsets.enforceBounds(guard.state.role === 'active');
     admission.refresh();
     if (writeState === 'open' && this.#isStarted) parts.schedule.start();
     else parts.schedule.stop();
