@@ -37,6 +37,21 @@ export interface RecordSource {
   properties: Buffer;
   propertiesStart: number;
   propertiesLength: number;
+  /**
+   * Where TAGS, KEYS and UNIQ_KEY stand in the properties, when the caller has just looked: saves the
+   * dispatcher a look. Not for delayed messages. undefined = not known.
+   */
+  marks?: PropertyMarks | undefined;
+}
+
+/** Values of three properties as ranges from the first byte of the properties; start -1 = absent. */
+export interface PropertyMarks {
+  tagsStart: number;
+  tagsEnd: number;
+  keysStart: number;
+  keysEnd: number;
+  uniqStart: number;
+  uniqEnd: number;
 }
 
 /** Where a record went. Reused by the store: read it before the next append. */

@@ -16,6 +16,7 @@ import { type FileLayer, systemFiles } from './log/file-layer.ts';
 import { LogFiles } from './log/log-files.ts';
 import { LogState } from './log/log-state.ts';
 import { LogSyncer } from './log/log-syncer.ts';
+import { PendingDigests } from './log/pending-digests.ts';
 import { Ring } from './log/ring.ts';
 import { FileMessageStore } from './message-store.ts';
 import { DelayLevels } from './queue/digest/delay-levels.ts';
@@ -72,7 +73,8 @@ async function build(context: OpenContext): Promise<MessageStore> {
   recover({ layout, files, state, topics, index, dispatcher }, isAbnormal);
   ring.reset(state.end);
   const guard = loadGuard(options, layout, { logEnd: state.end, isAbnormal });
-  const log = { ring, files, state, layer, dispatcher };
+  const pending = new PendingDigests(ring, index !== undefined);
+  const log = { ring, files, state, layer, dispatcher, pending };
   const view = new LogView(log);
   const syncer = new LogSyncer(log);
   const keeping = new Housekeeping({

@@ -8,6 +8,7 @@ import type { FileLayer } from './log/file-layer.ts';
 import type { LogFiles } from './log/log-files.ts';
 import type { LogState } from './log/log-state.ts';
 import type { LogSyncer } from './log/log-syncer.ts';
+import type { PendingDigests } from './log/pending-digests.ts';
 import type { Ring } from './log/ring.ts';
 import type { Dispatcher } from './queue/dispatcher.ts';
 import type { IndexService } from './queue/index-service.ts';
@@ -22,6 +23,7 @@ export interface StoreParts {
   ring: Ring;
   files: LogFiles;
   state: LogState;
+  pending: PendingDigests;
   commitLog: CommitLog;
   exact: ExactAppender;
   view: LogView;

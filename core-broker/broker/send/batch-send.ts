@@ -76,6 +76,7 @@ export class BatchSend {
     record.bodyStart = entry.bodyStart;
     record.bodyLength = entry.bodyLength;
     record.propertiesLength = this.#properties.length;
+    record.marks = this.#properties.marks;
     return this.#context.parts.store.append(record);
   }
 

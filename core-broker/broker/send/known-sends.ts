@@ -3,7 +3,7 @@
 // Invariant: only the plain road is remembered, and only as long as its topic and the configuration of
 // the topic are the very objects it was learned with; everything else takes the scanned road.
 import { type SendRequestView, type SendShape, shapeOf } from '../../protocol/index.ts';
-import type { RecordSource } from '../../store/index.ts';
+import type { PropertyMarks, RecordSource } from '../../store/index.ts';
 import type { Topic } from '../metadata/index.ts';
 
 /** One producer process sends few kinds of headers at a time. */
@@ -67,6 +67,8 @@ export class KnownSends {
 
 const isValid = ({ topic, config }: KnownSend): boolean => topic.config === config && !topic.isGone;
 
+const copyOf = (marks: PropertyMarks | undefined) => marks && { ...marks };
+
 function learn({ chunk, view, topic, record, ...unique }: Lesson): KnownSend | undefined {
   // Why: a key of our making would be the same for every send.
   if (unique.uniqueStart >= view.propertiesLength) return undefined;
@@ -78,7 +80,7 @@ function learn({ chunk, view, topic, record, ...unique }: Lesson): KnownSend | u
     shape,
     topic,
     config: topic.config,
-    record: { ...record, properties: shape.text, propertiesStart: 0 },
+    record: { ...record, properties: shape.text, propertiesStart: 0, marks: copyOf(record.marks) },
     ...unique,
     isOneway: view.isOneway,
   };

@@ -166,6 +166,7 @@ export class SendPath {
     record.bodyLength = view.bodyLength;
     record.properties = properties.bytes;
     record.propertiesLength = properties.length;
+    record.marks = properties.marks;
     const { bytes, uniqueStart, uniqueLength } = properties;
     const reply = this.#reply;
     reply.queueId = this.#queueId;

@@ -10,6 +10,7 @@ import {
   RangeCopier,
   UniqKeyMaker,
 } from '../../protocol/index.ts';
+import type { PropertyMarks } from '../../store/index.ts';
 
 const ROOM_BYTES = LIMITS.propertiesBytesMax + 1_024;
 const KEY_BYTES_MAX = 64;
@@ -28,6 +29,15 @@ export class StoredProperties {
   /** UNIQ_KEY inside `bytes`. */
   uniqueStart = 0;
   uniqueLength = 0;
+  /** Where the properties that dispatch looks for stand inside `bytes`. */
+  readonly marks: PropertyMarks = {
+    tagsStart: -1,
+    tagsEnd: -1,
+    keysStart: -1,
+    keysEnd: -1,
+    uniqStart: -1,
+    uniqEnd: -1,
+  };
   /** Advertised address in record form. */
   readonly storeHost: Buffer;
   readonly #suffix: Buffer;
@@ -71,7 +81,18 @@ export class StoredProperties {
       this.uniqueLength = found.uniqKey.end - found.uniqKey.start;
     } else at = this.#addUnique(at);
     this.length = this.#suffixes.copy(at, this.#suffix, 0, this.#suffix.length);
+    this.#mark(start, found);
     return true;
+  }
+
+  #mark(start: number, { tags, keys }: KnownProperties): void {
+    const { marks } = this;
+    marks.tagsStart = tags.start < 0 ? -1 : tags.start - start;
+    marks.tagsEnd = tags.end - start;
+    marks.keysStart = keys.start < 0 ? -1 : keys.start - start;
+    marks.keysEnd = keys.end - start;
+    marks.uniqStart = this.uniqueStart;
+    marks.uniqEnd = this.uniqueStart + this.uniqueLength;
   }
 
   #addUnique(at: number): number {

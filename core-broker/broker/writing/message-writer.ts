@@ -34,6 +34,7 @@ export const emptyRecord = (topic: TopicHandle): RecordSource => ({
   properties: NO_BYTES,
   propertiesStart: 0,
   propertiesLength: 0,
+  marks: undefined,
 });
 
 export class MessageWriter {

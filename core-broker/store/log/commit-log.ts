@@ -15,6 +15,7 @@ import { END_MARKER_BYTES } from '../layout.ts';
 import type { ConsumeQueue } from '../queue/consume-queue.ts';
 import type { LogFiles } from './log-files.ts';
 import type { LogState } from './log-state.ts';
+import type { PendingDigests } from './pending-digests.ts';
 import { isOutsideQueues } from './record-bytes.ts';
 import type { Ring } from './ring.ts';
 
@@ -26,6 +27,7 @@ export interface CommitLogParts {
   ring: Ring;
   files: LogFiles;
   state: LogState;
+  pending: PendingDigests;
 }
 
 export interface RecordLimits {
@@ -41,6 +43,7 @@ export class CommitLog {
   readonly #ring: Ring;
   readonly #files: LogFiles;
   readonly #state: LogState;
+  readonly #pending: PendingDigests;
   readonly #limits: RecordLimits;
   readonly #storeHostFlag: number;
   /** One each: bodies and properties lie in different buffers. */
@@ -57,6 +60,7 @@ export class CommitLog {
     this.#ring = parts.ring;
     this.#files = parts.files;
     this.#state = parts.state;
+    this.#pending = parts.pending;
     this.#limits = limits;
     this.#bodies = new RangeCopier(parts.ring.bytes);
     this.#properties = new RangeCopier(parts.ring.bytes);
@@ -81,10 +85,12 @@ export class CommitLog {
     const result = this.#result;
     result.physicalOffset = state.end;
     result.sizeBytes = size;
-    result.storeTimestampMs = Date.now();
+    if (state.nowMs === 0) state.nowMs = Date.now();
+    result.storeTimestampMs = state.nowMs;
     result.queueOffset = isOutsideQueues(record.sysFlag) ? 0 : queue.next++;
     const at = this.#ring.at(state.end);
     this.#encode(record, at);
+    this.#pending.note(record, result, at);
     this.#ring.wrap(at, size);
     state.end += size;
     return result;

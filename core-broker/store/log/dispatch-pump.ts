@@ -6,6 +6,7 @@ import type { Dispatcher } from '../queue/dispatcher.ts';
 import { isDiskFull } from './file-layer.ts';
 import type { LogFiles } from './log-files.ts';
 import type { LogState } from './log-state.ts';
+import type { PendingDigests } from './pending-digests.ts';
 import { RecordCursor } from './record-bytes.ts';
 import type { Ring } from './ring.ts';
 
@@ -18,20 +19,30 @@ interface Waiter {
   reject: (reason: Error) => void;
 }
 
+export interface PumpParts {
+  ring: Ring;
+  files: LogFiles;
+  state: LogState;
+  dispatcher: Dispatcher;
+  pending: PendingDigests;
+}
+
 export class DispatchPump {
   readonly #ring: Ring;
   readonly #files: LogFiles;
   readonly #state: LogState;
   readonly #dispatcher: Dispatcher;
+  readonly #pending: PendingDigests;
   readonly #cursor = new RecordCursor();
   #waiters: Waiter[] = [];
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(parts: { ring: Ring; files: LogFiles; state: LogState; dispatcher: Dispatcher }) {
+  constructor(parts: PumpParts) {
     this.#ring = parts.ring;
     this.#files = parts.files;
     this.#state = parts.state;
     this.#dispatcher = parts.dispatcher;
+    this.#pending = parts.pending;
   }
 
   readonly run = (): void => {
@@ -79,6 +90,15 @@ export class DispatchPump {
     const { bytes, capacity } = this.#ring;
     let at = start;
     while (at < end && at < capacity) {
+      const pending = this.#pending.of(state.dispatched, at);
+      if (pending?.topic !== undefined) {
+        const { size } = pending.digest;
+        if (at + size > end) break;
+        this.#dispatcher.enter(pending.topic, pending.digest);
+        this.#pending.shift();
+        at += size;
+        continue;
+      }
       const left = fileLeft - (at - start);
       const kind = this.#cursor.read(bytes, at, end, left);
       if (kind === 'record') {

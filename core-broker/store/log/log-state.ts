@@ -18,6 +18,8 @@ export class LogState {
   lastRecord = -1;
   /** Store time of that record. */
   lastStoreTimestampMs = 0;
+  /** Clock of this loop turn for store timestamps; 0 = read it. The writer clears it each turn. */
+  nowMs = 0;
   /** The disk has no room: appends are refused, reads go on; clears itself. */
   isDiskFull = false;
   /** Free space is below the warning level: appends are refused until retention frees some. */

@@ -88,6 +88,7 @@ export class LogWriter {
   readonly #turn = (): void => {
     this.#isScheduled = false;
     const state = this.#state;
+    state.nowMs = 0;
     if (this.#isClosed || state.failure !== undefined || this.#retry !== undefined) return;
     if (this.#submitted < state.written) this.#submitted = state.written;
     try {

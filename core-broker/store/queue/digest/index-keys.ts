@@ -2,7 +2,7 @@
 // Key hash = abs(javaHash(topic + "#" + key)), 0 for the one value that has no absolute.
 // Source: RocketMQ IndexService.buildIndex / IndexFile.indexKeyHashMethod, behaviour only.
 import { continueJavaHash, SysFlag } from '../../../protocol/index.ts';
-import type { DispatchProperties } from './dispatch-properties.ts';
+import type { PropertyMarks } from '../../door.ts';
 import type { RecordDigest } from './record-digest.ts';
 
 const BLANK = 32;
@@ -19,7 +19,7 @@ export const absoluteHash = (hash: number): number => {
 export function indexKeys(
   buf: Buffer,
   sysFlag: number,
-  keys: { prefix: number; found: DispatchProperties; digest: RecordDigest },
+  keys: { prefix: number; found: PropertyMarks; digest: RecordDigest },
 ): void {
   const { found, digest, prefix } = keys;
   if ((sysFlag & SysFlag.TRANSACTION_ROLLBACK) === SysFlag.TRANSACTION_ROLLBACK) return;

@@ -1,0 +1,118 @@
+// Digests of records that were appended here and are not dispatched yet. Who appends often knows already
+// where tag and keys stand (RecordSource.marks); a digest made then saves reading the record once more.
+// Only an aid: a record without one, or one that is not the record in the ring, is digested from its bytes.
+// Invariant: in log order; a digest is handed out only for the very bytes it was made of (offset, size,
+// queue offset and body CRC are compared), because a log may be cut and grow again.
+import { javaHashCodeOfBytes } from '../../protocol/index.ts';
+import type { AppendResult, PropertyMarks, RecordSource } from '../door.ts';
+import { indexKeys } from '../queue/digest/index-keys.ts';
+import { RecordDigest } from '../queue/digest/record-digest.ts';
+import type { Topic } from '../queue/topic-table.ts';
+import { isOutsideQueues } from './record-bytes.ts';
+import type { Ring } from './ring.ts';
+
+/** Power of two; more than one loop turn appends under heavy load. */
+const SLOTS = 4096;
+
+export interface PendingDigest {
+  topic: Topic | undefined;
+  bodyCrc: number;
+  readonly digest: RecordDigest;
+}
+
+export class PendingDigests {
+  readonly #ring: Ring;
+  readonly #hasIndex: boolean;
+  readonly #slots: PendingDigest[] = [];
+  /** Places in the ring. */
+  readonly #found: PropertyMarks = {
+    tagsStart: -1,
+    tagsEnd: -1,
+    keysStart: -1,
+    keysEnd: -1,
+    uniqStart: -1,
+    uniqEnd: -1,
+  };
+  readonly #keys = { prefix: 0, found: this.#found, digest: new RecordDigest() };
+  #head = 0;
+  #tail = 0;
+
+  constructor(ring: Ring, hasIndex: boolean) {
+    this.#ring = ring;
+    this.#hasIndex = hasIndex;
+  }
+
+  /** Keeps the digest of a record with marks that was encoded at `at` of the ring. */
+  note(record: RecordSource, result: AppendResult, at: number): void {
+    if (record.marks === undefined || this.#tail - this.#head === SLOTS) return;
+    const slot = this.#slotFor(this.#tail++);
+    const { digest } = slot;
+    slot.topic = record.topic as Topic;
+    slot.bodyCrc = this.#ring.view.getInt32(at + 8);
+    digest.begin();
+    digest.physicalOffset = result.physicalOffset;
+    digest.size = result.sizeBytes;
+    digest.queueId = record.queueId;
+    digest.queueOffset = result.queueOffset;
+    digest.storeTimestampMs = result.storeTimestampMs;
+    digest.isQueued = !isOutsideQueues(record.sysFlag);
+    this.#place(record, at + result.sizeBytes - record.propertiesLength);
+    const { tagsStart, tagsEnd } = this.#found;
+    const { bytes } = this.#ring;
+    const hasTag = digest.isQueued && tagsEnd > tagsStart;
+    digest.tagsCode = hasTag ? javaHashCodeOfBytes(bytes, tagsStart, tagsEnd) : 0;
+    if (!this.#hasIndex) return;
+    this.#keys.prefix = slot.topic.keyHash;
+    this.#keys.digest = digest;
+    indexKeys(bytes, record.sysFlag, this.#keys);
+  }
+
+  /** The digest of the record at `offset`, which stands at `at` of the ring; undefined = none is kept. */
+  of(offset: number, at: number): PendingDigest | undefined {
+    while (this.#head < this.#tail) {
+      const slot = this.#slots[this.#head & (SLOTS - 1)]!;
+      const { digest } = slot;
+      if (digest.physicalOffset > offset) return undefined;
+      if (digest.physicalOffset === offset && this.#isOf(slot, at)) return slot;
+      this.#head++;
+    }
+    return undefined;
+  }
+
+  /** The record that of() gave was dispatched. */
+  shift(): void {
+    this.#head++;
+  }
+
+  #isOf({ digest, bodyCrc }: PendingDigest, at: number): boolean {
+    const { view } = this.#ring;
+    return (
+      view.getInt32(at) === digest.size &&
+      view.getInt32(at + 8) === bodyCrc &&
+      view.getInt32(at + 24) === (digest.queueOffset | 0) &&
+      view.getInt32(at + 32) === (digest.physicalOffset | 0)
+    );
+  }
+
+  /** Marks of the properties as places in the ring. */
+  #place({ marks }: RecordSource, at: number): void {
+    if (marks === undefined) return;
+    const found = this.#found;
+    const hasTags = marks.tagsStart >= 0;
+    found.tagsStart = hasTags ? at + marks.tagsStart : -1;
+    found.tagsEnd = hasTags ? at + marks.tagsEnd : -1;
+    found.keysStart = marks.keysStart < 0 ? -1 : at + marks.keysStart;
+    found.keysEnd = at + marks.keysEnd;
+    found.uniqStart = marks.uniqStart < 0 ? -1 : at + marks.uniqStart;
+    found.uniqEnd = at + marks.uniqEnd;
+  }
+
+  #slotFor(n: number): PendingDigest {
+    const at = n & (SLOTS - 1);
+    const known = this.#slots[at];
+    if (known !== undefined) return known;
+    const made = { topic: undefined, bodyCrc: 0, digest: new RecordDigest() };
+    this.#slots[at] = made;
+    return made;
+  }
+}
