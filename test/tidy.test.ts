@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { NODE_FLAGS } from '../cli/node-flags.ts';
 import { PRODUCT_FOLDERS, ROOT, sourceFiles } from './support/source-tree.ts';
 
 const product = sourceFiles();
@@ -38,6 +39,11 @@ describe('tidy', () => {
       ];
     });
     expect(broken).toEqual([]);
+  });
+
+  test('the shell script starts Node as every other place does', () => {
+    const script = fs.readFileSync(path.join(ROOT, 'dr'), 'utf8');
+    expect(script).toContain(`exec "$node" ${NODE_FLAGS.join(' ')} "$entry" "$@"`);
   });
 
   test('rooms and files are nouns of the domain, in kebab-case', () => {

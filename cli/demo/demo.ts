@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { DrError, sleep } from '../../core-broker/base/index.ts';
 import type { CommandInput } from '../command.ts';
 import { EXIT } from '../exit-status.ts';
+import { NODE_FLAGS } from '../node-flags.ts';
 import { formatOf } from '../output.ts';
 import { type DemoFacts, printReport } from './demo-report.ts';
 import { readHistory } from './history.ts';
@@ -198,7 +199,7 @@ async function dr(
   words: string[],
   accepted: number[] = [EXIT.DONE],
 ): Promise<Record<string, unknown>> {
-  const args = ['--disable-warning=ExperimentalWarning', DR_ENTRY, ...words, '-o', 'json'];
+  const args = [...NODE_FLAGS, DR_ENTRY, ...words, '-o', 'json'];
   const done = await run(process.execPath, args, { maxBuffer: 64 * 1024 * 1024 }).catch(
     (reason: { code?: number; stdout: string; stderr: string }) => reason,
   );

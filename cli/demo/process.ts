@@ -6,6 +6,7 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
 import { DrError, sleep } from '../../core-broker/base/index.ts';
+import { NODE_FLAGS } from '../node-flags.ts';
 
 const EXTENSION = path.extname(import.meta.filename);
 /** The entry of `dr` in this tree: TypeScript in a checkout, compiled when installed. */
@@ -37,14 +38,10 @@ export interface StartOptions {
 export function startProcess(options: StartOptions): RunningProcess {
   fs.mkdirSync(path.dirname(options.logFile), { recursive: true });
   const log = fs.openSync(options.logFile, 'a');
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', ...options.args],
-    {
-      stdio: ['ignore', log, log],
-      env: childEnvironment(options.env),
-    },
-  );
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...options.args], {
+    stdio: ['ignore', log, log],
+    env: childEnvironment(options.env),
+  });
   fs.closeSync(log);
   return follow(child, options);
 }

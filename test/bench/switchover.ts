@@ -15,6 +15,7 @@ import {
   waitFor,
 } from '../../cli/demo/process.ts';
 import { httpGet, layOutRegions, type RegionName, type Regions } from '../../cli/demo/regions.ts';
+import { NODE_FLAGS } from '../../cli/node-flags.ts';
 import { Probe, type ProbeSample } from '../../core-broker/client/index.ts';
 import { parseOffsetMsgId } from '../../core-broker/protocol/index.ts';
 import type { BenchOptions, BenchResult } from './report.ts';
@@ -100,7 +101,7 @@ async function operate(
   const more = verb === 'switchover' ? '--yes' : '--accept-data-loss';
   const words = [DR_ENTRY, verb, '-c', file, '--to', to, more, '-o', 'json'];
   const startedAtMs = Date.now();
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...words]);
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...words]);
   let fencedAtMs = 0;
   const seen: string[] = [];
   createInterface({ input: child.stderr }).on('line', (line) => {
