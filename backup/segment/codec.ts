@@ -31,13 +31,16 @@ export interface BuiltSegment {
 export type ReadRaw = (into: Buffer, offset: number) => void;
 
 const NO_SALT = Buffer.alloc(16);
-/** Output memory beyond what the frame before needed; a frame that needs more gets a second piece. */
-const SPARE_BYTES = 64 * 1024;
+/** Room for the worst frame: with less zstd copies its input before it begins. */
+const roomFor = (rawBytes: number): number => rawBytes + (rawBytes >>> 7) + 1024;
 /** Read, hashed and proven at once: they stay in the processor's cache from one to the next. */
 const PIECE_BYTES = 256 * 1024;
 
-/** One frame at a time in memory that is used again: fresh pages cost more than the copy into them. */
-const scratch = { frame: Buffer.alloc(0), storedBytes: FRAME_BYTES };
+/** Memory that is used again, raw and packed: fresh pages cost more than the copy into them. */
+const scratch: { frame: Buffer; packed: Buffer } = {
+  frame: Buffer.alloc(0),
+  packed: Buffer.alloc(0),
+};
 
 interface Packed {
   frames: Buffer[];
@@ -65,41 +68,49 @@ export function buildSegment(rawBytes: number, read: ReadRaw, options: BuildOpti
   return { id: segmentId(headBytes), object };
 }
 
+/** The frames lie in reused memory: gone with the next call. */
 function packFrames(rawBytes: number, read: ReadRaw, options: BuildOptions): Packed {
   const packed: Packed = { frames: [], rawLengths: [], digests: [] };
+  const frames = Math.ceil(rawBytes / FRAME_BYTES);
+  scratch.packed = atLeast(scratch.packed, frames * roomFor(Math.min(FRAME_BYTES, rawBytes)));
+  let storedBytes = 0;
   for (let at = 0; at < rawBytes; at += FRAME_BYTES) {
-    const raw = frameOf(Math.min(FRAME_BYTES, rawBytes - at));
+    const length = Math.min(FRAME_BYTES, rawBytes - at);
+    scratch.frame = atLeast(scratch.frame, length);
+    const raw = scratch.frame.subarray(0, length);
     const sha256 = createHash('sha256');
-    for (let done = 0; done < raw.length; done += PIECE_BYTES) {
+    for (let done = 0; done < length; done += PIECE_BYTES) {
       const piece = raw.subarray(done, done + PIECE_BYTES);
       read(piece, at + done);
       sha256.update(piece);
     }
     packed.digests.push(digestOf(sha256.digest(), options.key));
-    packed.rawLengths.push(raw.length);
-    packed.frames.push(compress(raw, options.level));
+    packed.rawLengths.push(length);
+    const frame = compress(raw, options.level, scratch.packed.subarray(storedBytes));
+    storedBytes += frame.length;
+    packed.frames.push(frame);
   }
   return packed;
 }
 
 /**
- * Why the memory is guessed: neighbours shrink alike, and room for the worst case of each frame makes the
- * collector run every 64 MiB of input.
+ * Compresses into `into`.
+ * Why the output is copied and given back: room for the worst case of each frame, left to the collector,
+ * makes it run every 64 MiB of input.
  */
-function compress(raw: Buffer, level: number): Buffer {
-  const guess = Math.min(raw.length, scratch.storedBytes);
-  const packed = zstdCompressSync(raw, {
-    params: { [constants.ZSTD_c_compressionLevel]: level },
-    chunkSize: guess + (guess >>> 3) + SPARE_BYTES,
-  });
-  scratch.storedBytes = packed.length;
-  return packed;
+function compress(raw: Buffer, level: number, into: Buffer): Buffer {
+  const chunkSize = roomFor(raw.length);
+  const params = { [constants.ZSTD_c_compressionLevel]: level };
+  const packed = zstdCompressSync(raw, { params, chunkSize });
+  into.set(packed);
+  const { buffer, length } = packed;
+  // Small outputs may be slices of a pool that others use.
+  if (buffer.byteLength === chunkSize) (buffer as ArrayBuffer).transfer(0);
+  return into.subarray(0, length);
 }
 
-function frameOf(length: number): Buffer {
-  if (scratch.frame.length < length) scratch.frame = Buffer.allocUnsafeSlow(length);
-  return scratch.frame.subarray(0, length);
-}
+const atLeast = (buffer: Buffer, length: number): Buffer =>
+  buffer.length < length ? Buffer.allocUnsafeSlow(length) : buffer;
 
 /** @param plain  SHA-256 of the raw bytes */
 const digestOf = (plain: Buffer, key: RepositoryKey | undefined): Buffer =>
