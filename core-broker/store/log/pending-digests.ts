@@ -81,7 +81,10 @@ export class PendingDigests {
 
   /** The record that of() gave was dispatched. */
   shift(): void {
-    this.#head++;
+    if (++this.#head < this.#tail) return;
+    // Why: the slots of the last turn are still in the cache.
+    this.#head = 0;
+    this.#tail = 0;
   }
 
   #isOf({ digest, bodyCrc }: PendingDigest, at: number): boolean {
