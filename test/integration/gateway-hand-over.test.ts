@@ -10,25 +10,26 @@ import {
   encodeRequest,
   type FlipResult,
   isResponse,
-  type PromoteResult,
   RELEASE_OPAQUE,
   type RemotingCommand,
-  type SealedTailToken,
 } from '../../core-broker/protocol/index.ts';
 import { createGateway, type Gateway } from '../../switchover/gateway/index.ts';
 import { type RawConnection, rawConnection } from '../support/raw-connection.ts';
 import { PAIR_SECRET, RegionPair, sendRequest } from '../support/region-pair.ts';
+import { SwitchByHand } from '../support/regions/switch-by-hand.ts';
 
 const OP = { opId: 'op-1' };
 const QUEUE = { topic: 'TopicTest', queueId: 0 };
 const PATIENT = { timeout: 20_000, interval: 10 };
 
 let pair: RegionPair;
+let byHand: SwitchByHand;
 let gateway: Gateway;
 const opened: RawConnection[] = [];
 
 beforeEach(async () => {
   pair = await RegionPair.start();
+  byHand = new SwitchByHand(pair);
   gateway = await gatewayTo(pair.east.address, pair.west.address);
 });
 afterEach(async () => {
@@ -78,36 +79,11 @@ async function answer(connection: RawConnection): Promise<RemotingCommand> {
 const sendFrame = (body: string, opaque: number): Buffer =>
   encodeRequest(sendRequest(body), opaque);
 
-async function prepare(): Promise<SealedTailToken> {
-  await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
-  const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, OP);
-  await pair.west.link?.copyTo(token.logEnd);
-  await pair.ask('west', DR_CODE.LINK_HALT, OP);
-  await pair.ask('west', DR_CODE.FINAL_SYNC, OP);
-  return token;
-}
-
-const promote = (token: SealedTailToken | null) =>
-  pair.ask<PromoteResult>('west', DR_CODE.PROMOTE, {
-    ...OP,
-    fromEpoch: 1,
-    token,
-    forced: token === null,
-  });
-
 const flip = (handOver: boolean, at = gateway, epoch = 2) =>
   pair.dr.control<FlipResult>(at.controlAddress, {
     code: DR_CODE.FLIP,
     body: { region: epoch % 2 === 0 ? 'west' : 'east', epoch, handOver },
     opId: OP.opId,
-  });
-
-const relay = () =>
-  pair.ask('east', DR_CODE.RELAY_START, {
-    ...OP,
-    target: pair.west.address,
-    region: 'west',
-    epoch: 2,
   });
 
 /** Bodies in the log of a region, in their order. */
@@ -223,13 +199,13 @@ describe('a planned flip', () => {
     const one = await client();
     one.write(sendFrame('a1:0;', 100));
     expect(await one.next()).toMatchObject({ opaque: 100, code: 0 });
-    const token = await prepare();
+    const token = await byHand.prepare();
     const frames = Array.from({ length: 20 }, (_, i) => sendFrame(`a1:${i + 1};`, 101 + i));
     const bytes = Buffer.concat(frames);
     // The flip finds the last frame half-way.
     one.write(bytes.subarray(0, bytes.length - 10));
     await pair.until('east', ({ parkedSends }) => parkedSends === 19);
-    await promote(token);
+    await byHand.promote(token);
     expect(await flip(true)).toMatchObject({ region: 'west', moved: 1 });
     one.write(bytes.subarray(bytes.length - 10));
     for (let i = 0; i < 20; i++) {
@@ -249,9 +225,9 @@ describe('a planned flip', () => {
     expect(await answer(reader)).toMatchObject({ opaque: 1, code: 0 });
     reader.write(sendFrame('a1:0;', 2));
     expect(await answer(reader)).toMatchObject({ opaque: 2, code: 0 });
-    const token = await prepare();
+    const token = await byHand.prepare();
     reader.write(pullFrame(1, 3));
-    await promote(token);
+    await byHand.promote(token);
     await flip(true);
     expect(await answer(reader)).toMatchObject({ opaque: 3, code: 19 });
     // Its next pull waits at the new region, until a send there ends it.
@@ -270,10 +246,10 @@ describe('a planned flip', () => {
   test('meets busy connections at any byte: nothing lost, doubled, out of order or cut', async () => {
     const busy = await Promise.all(['a1', 'b1', 'c1', 'd1'].map((name) => Busy.start(name)));
     await expect.poll(() => busy.every(({ acked }) => acked > 50), PATIENT).toBe(true);
-    const token = await prepare();
-    await promote(token);
+    const token = await byHand.prepare();
+    await byHand.promote(token);
     expect(await flip(true)).toMatchObject({ moved: 4 });
-    await relay();
+    await byHand.relay();
     const after = busy.map(({ acked }) => acked + 100);
     await expect
       .poll(() => busy.every(({ acked }, i) => acked > (after[i] ?? 0)), PATIENT)
@@ -293,8 +269,8 @@ describe('a planned flip', () => {
     const one = await client();
     one.write(sendFrame('a1:0;', 1));
     expect((await one.next()).code).toBe(0);
-    await promote(await prepare());
-    await relay();
+    await byHand.promote(await byHand.prepare());
+    await byHand.relay();
     one.write(sendFrame('a1:1;', 2));
     expect(await one.next()).toMatchObject({ opaque: 2, code: 0 });
     expect(pair.status('east').relay?.connections).toBe(1);
@@ -314,7 +290,7 @@ describe('a cut', () => {
     await one.next();
     await pair.west.link?.copyTo(pair.status('east').maxOffset);
     await pair.ask('west', DR_CODE.LINK_HALT, OP);
-    await promote(null);
+    await byHand.promote(null);
     expect(await flip(false)).toMatchObject({ moved: 1 });
     await one.closed();
     const two = await client();
@@ -327,8 +303,8 @@ describe('a cut', () => {
     const [slow, strange] = [await client(), await client()];
     slow.write(sendFrame('a1:0;', 1).subarray(0, 40));
     strange.write(Buffer.from('\0\0\0'));
-    const token = await prepare();
-    await promote(token);
+    const token = await byHand.prepare();
+    await byHand.promote(token);
     await flip(true);
     await slow.closed();
     await strange.closed();

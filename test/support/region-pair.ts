@@ -32,6 +32,8 @@ export interface PairOptions {
   leaseMs?: number;
   standbyGroups?: string[];
   globalNameservers?: string[];
+  /** Regional name server of each region. */
+  nameservers?: Record<RegionName, string>;
 }
 
 export class RegionPair {
@@ -73,7 +75,7 @@ export class RegionPair {
         defaultTopicQueueNums: 1,
         messageIndexEnable: false,
         messageDelayLevel: '1s 2s',
-        namesrvAddr: '',
+        namesrvAddr: this.#options.nameservers?.[name] ?? '',
       }),
       onFailure: (reason) => {
         throw reason;

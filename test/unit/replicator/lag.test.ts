@@ -57,4 +57,12 @@ describe('lag', () => {
     keeper.note(sample({ maxOffset: 900, queueMaxima: { 'a@0': 4, 'b@0': 8 } }), 0);
     expect(keeper.queuesSince).toBe(900);
   });
+
+  test('maxima of an older epoch count no more, though the log went on', () => {
+    const keeper = new LagKeeper();
+    keeper.note(sample({ epoch: 1, queueMaxima: { 'a@0': 5, 'b@0': 9 } }), 0);
+    keeper.note(sample({ epoch: 2, maxOffset: 2_000, queueMaxima: { 'a@0': 6 } }), 0);
+    expect(Object.fromEntries(keeper.queueMaxima)).toEqual({ 'a@0': 6 });
+    expect(keeper.queuesSince).toBe(0);
+  });
 });
