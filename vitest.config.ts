@@ -29,7 +29,8 @@ export default defineConfig({
       project('interop', ['test/interop/**/*.test.ts'], {
         testTimeout: 600_000,
         hookTimeout: 600_000,
-        fileParallelism: false,
+        // Why two: mostly waiting for Java servers to start; more of them need the memory of a server.
+        maxWorkers: 2,
       }),
       project('fault', ['test/fault/**/*.test.ts'], {
         testTimeout: 900_000,
