@@ -49,30 +49,40 @@ const otherOf = (name: RegionName): RegionName => (name === 'east' ? 'west' : 'e
 
 async function openStage(options: BenchOptions, name: string): Promise<Stage> {
   const regions = await layOutRegions({ folder: path.join(options.folder, name) });
-  await regions.startGlobal();
-  await regions.startRegion('east');
-  await waitFor('east to open', () => isReady(regions, 'east'), { timeoutMs: 60_000 });
-  await regions.startRegion('west');
-  await waitFor('west to be ready', () => isReady(regions, 'west'), { timeoutMs: 60_000 });
+  const clients: RunningProcess[] = [];
   const samples: ProbeSample[] = [];
   const probe = new Probe({
     nameservers: [regions.globalNameserver],
     topic: TOPIC,
     onSample: (sample) => samples.push(sample),
   });
-  const clients = Array.from({ length: PRODUCERS }, (_, i) => {
+  const stage: Stage = { regions, active: 'east', clients, probe, samples };
+  try {
+    await startStage(stage);
+    return stage;
+  } catch (reason) {
+    // Nobody else knows what has been started so far.
+    await closeStage(stage);
+    throw reason;
+  }
+}
+
+async function startStage({ regions, clients, probe, samples }: Stage): Promise<void> {
+  await regions.startGlobal();
+  await regions.startRegion('east');
+  await waitFor('east to open', () => isReady(regions, 'east'), { timeoutMs: 60_000 });
+  await regions.startRegion('west');
+  await waitFor('west to be ready', () => isReady(regions, 'west'), { timeoutMs: 60_000 });
+  for (let i = 0; i < PRODUCERS; i++) {
     const producer = `producer-${i}`;
     const file = path.join(regions.folder, `${producer}.history`);
     const words = ['produce', regions.globalNameserver, TOPIC, String(RATE), String(LANES), file];
-    return startProcess({
-      name: producer,
-      args: [demoProgram('orders-program'), ...words],
-      logFile: path.join(regions.folder, 'logs', `${producer}.log`),
-    });
-  });
+    const args = [demoProgram('orders-program'), ...words];
+    const logFile = path.join(regions.folder, 'logs', `${producer}.log`);
+    clients.push(startProcess({ name: producer, args, logFile }));
+  }
   probe.start();
   await waitFor('the probe to be served', () => samples.some(({ outcome }) => outcome === 'ok'));
-  return { regions, active: 'east', clients, probe, samples };
 }
 
 async function closeStage({ regions, clients, probe }: Stage): Promise<void> {

@@ -3,70 +3,43 @@
 // doubled by a broker. A request that was on its way when its sender died arrives after the rescue.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
-  expectOneWriter,
   type KillPoint,
-  type Moment,
+  type KillRound,
+  KillSite,
+  MOMENTS,
   PLANNED_STEPS,
-  TappedController,
-  WriterWatch,
+  shortRounds,
 } from '../support/regions/controller-kill.ts';
-import { judgeLog, OrderFlow } from '../support/regions/order-flow.ts';
-import { OTHER, type RegionName, Stage } from '../support/regions/stage.ts';
 import { IS_SHORT } from './round.ts';
 
-const MOMENTS: Moment[] = ['before', 'during', 'after'];
 /** Steps whose end `dr abort` may still take back. */
 const REVERSIBLE = PLANNED_STEPS.slice(0, PLANNED_STEPS.indexOf('promote'));
 
-interface Round extends KillPoint {
-  rescue: 'resume' | 'abort';
-}
-
-const everyRound: Round[] = PLANNED_STEPS.flatMap((step) =>
-  MOMENTS.flatMap((when) => [
-    { step, when, rescue: 'resume' as const },
-    { step, when, rescue: 'abort' as const },
+const everyRound: KillRound[] = PLANNED_STEPS.flatMap((step) =>
+  MOMENTS.flatMap((when): KillRound[] => [
+    { step, when, rescue: 'resume' },
+    { step, when, rescue: 'abort' },
   ]),
 );
-const shortRounds: Round[] = [
-  // Each step once; the moments in which most is open: an effect without its record.
-  ...PLANNED_STEPS.map((step, index): Round => {
-    const when = step === 'promote' ? 'during' : (MOMENTS[index % 3] as Moment);
-    return { step, when, rescue: 'resume' };
-  }),
-  { step: 'promote', when: 'before', rescue: 'abort' },
-];
 
-let stage: Stage;
-let controller: TappedController;
-let flow: OrderFlow;
-let watch: WriterWatch;
-let active: RegionName = 'east';
-let epoch = 1;
+let site: KillSite;
 
 beforeAll(async () => {
-  stage = await Stage.open('kill-planned');
-  controller = await TappedController.open(stage);
-  flow = stage.onClose(
-    new OrderFlow({ nameserver: stage.regions.globalNameserver, everyMs: 30 }),
-    (each) => each.stop(),
-  );
-  watch = new WriterWatch(stage);
-  flow.start();
-  await flow.more(50);
+  site = await KillSite.open('kill-planned', 30);
+  site.flow.start();
+  await site.flow.more(50);
 });
-afterAll(() => stage?.close());
+afterAll(() => site?.stage.close());
 
 describe('kill -9 of the controller', () => {
-  test.each(IS_SHORT ? shortRounds : everyRound)(
+  test.each(IS_SHORT ? shortRounds(PLANNED_STEPS) : everyRound)(
     '$when $step, then $rescue',
     async ({ rescue, ...point }) => {
-      const to = OTHER[active];
-      await stage.ready(active, to);
-      const words = ['switchover', '--to', to, '--yes'];
+      const { stage, controller, flow, watch, active, standby } = site;
+      await stage.ready(active, standby);
+      const words = ['switchover', '--to', standby, '--yes'];
       const late = await controller.killAt(words, point, PLANNED_STEPS);
-      const isSwitched = await rescueBy(rescue, point);
-      if (isSwitched) [active, epoch] = [to, epoch + 1];
+      if (await rescueBy(rescue, point)) site.noteSwitched();
       await expectEnd();
       // The dead controller's last request arrives now. It must not change anything.
       for (const held of late) held.release();
@@ -76,22 +49,15 @@ describe('kill -9 of the controller', () => {
     },
   );
 
-  test('nothing was lost, doubled or reordered over all rounds', async () => {
-    await flow.pause();
-    const end = await stage.level(OTHER[active]);
-    expect(stage.sameLog(end)).toBe(true);
-    const verdict = await judgeLog(flow, stage.files(active).nameserver);
-    expect(verdict).toMatchObject({ lost: 0, duplicatedByBroker: 0, outOfOrder: 0 });
-    expect(verdict.acknowledged).toBeGreaterThan(200);
-  });
+  test('nothing was lost, doubled or reordered over all rounds', () => site.expectNothingLost());
 });
 
 /** @returns whether the switch went through */
-async function rescueBy(rescue: 'resume' | 'abort', point: KillPoint): Promise<boolean> {
+async function rescueBy(rescue: KillRound['rescue'], point: KillPoint): Promise<boolean> {
   const isReversible =
     REVERSIBLE.some((step) => step === point.step) ||
     (point.step === 'promote' && point.when === 'before');
-  const run = await controller.run(rescue);
+  const run = await site.controller.run(rescue);
   const said = `${rescue}: ${run.status}\n${run.stdout}\n${run.stderr}`;
   if (rescue === 'abort' && isReversible) {
     expect(run.status, said).toBe(0);
@@ -109,9 +75,10 @@ async function rescueBy(rescue: 'resume' | 'abort', point: KillPoint): Promise<b
 }
 
 async function expectEnd(): Promise<void> {
-  await expectOneWriter(stage, { active, epoch });
+  const { stage, active, standby, epoch } = site;
+  await site.expectOneWriter();
   await stage.until(
-    OTHER[active],
+    standby,
     'a following standby',
     (status) =>
       status.role === 'standby' && status.epoch === epoch && status.link?.state === 'following',

@@ -5,6 +5,7 @@
 // caught by the journal alone.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { expect } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { type RunningProcess, tail, waitFor } from '../../../cli/demo/process.ts';
 import { sleep } from '../../../core-broker/base/index.ts';
@@ -24,7 +25,8 @@ import {
   type HoldRule,
   type TappedFrame,
 } from './frame-tap.ts';
-import { type DrDocument, PATIENT_MS, type Stage } from './stage.ts';
+import { judgeLog, OrderFlow } from './order-flow.ts';
+import { type DrDocument, OTHER, PATIENT_MS, type RegionName, Stage } from './stage.ts';
 
 export const PLANNED_STEPS = [
   'catch-up',
@@ -54,6 +56,22 @@ export type Moment = 'before' | 'during' | 'after';
 export interface KillPoint {
   step: StepName;
   when: Moment;
+}
+
+export const MOMENTS: readonly Moment[] = ['before', 'during', 'after'];
+
+/** One kill, and what brings the switch to its end. */
+export interface KillRound extends KillPoint {
+  rescue: 'resume' | 'abort';
+}
+
+/** Each step once, in the moments in which most is open: an effect without its record. */
+export function shortRounds(steps: readonly StepName[]): KillRound[] {
+  const resumed = steps.map((step, index): KillRound => {
+    const when = step === 'promote' ? 'during' : (MOMENTS[index % 3] as Moment);
+    return { step, when, rescue: 'resume' };
+  });
+  return [...resumed, { step: 'promote', when: 'before', rescue: 'abort' }];
 }
 
 const isCode = (code: number) => (frame: TappedFrame) => frame.code === code;
@@ -236,6 +254,63 @@ export class WriterWatch {
       }
       await sleep(25);
     }
+  }
+}
+
+/** Two regions with orders flowing, a controller behind taps, a watch, and what must be so in the end. */
+export class KillSite {
+  readonly stage: Stage;
+  readonly controller: TappedController;
+  readonly flow: OrderFlow;
+  readonly watch: WriterWatch;
+  active: RegionName = 'east';
+  epoch = 1;
+
+  private constructor(stage: Stage, controller: TappedController, flow: OrderFlow) {
+    this.stage = stage;
+    this.controller = controller;
+    this.flow = flow;
+    this.watch = new WriterWatch(stage);
+  }
+
+  /** Both regions up; no order flows yet. */
+  static async open(name: string, everyMs: number): Promise<KillSite> {
+    const stage = await Stage.open(name);
+    try {
+      const controller = await TappedController.open(stage);
+      const flow = new OrderFlow({ nameserver: stage.regions.globalNameserver, everyMs });
+      stage.onClose(flow, (each) => each.stop());
+      return new KillSite(stage, controller, flow);
+    } catch (reason) {
+      await stage.close();
+      throw reason;
+    }
+  }
+
+  get standby(): RegionName {
+    return OTHER[this.active];
+  }
+
+  /** The switch went through. */
+  noteSwitched(): void {
+    this.active = this.standby;
+    this.epoch++;
+  }
+
+  expectOneWriter(): Promise<void> {
+    return expectOneWriter(this.stage, this);
+  }
+
+  /** After all rounds, with orders paused for good: read is what the regions hold. */
+  async expectNothingLost(): Promise<void> {
+    const { stage, flow } = this;
+    await flow.pause();
+    const end = await stage.level(this.standby);
+    expect(stage.sameLog(end)).toBe(true);
+    const verdict = await judgeLog(flow, stage.files(this.active).nameserver);
+    expect(verdict).toMatchObject({ lost: 0, duplicatedByBroker: 0, outOfOrder: 0 });
+    expect(verdict.acknowledged).toBeGreaterThan(200);
+    expect(this.watch.violations).toEqual([]);
   }
 }
 
