@@ -31,7 +31,7 @@ import {
   type RestoreResult,
   restoreStore,
 } from './restore/index.ts';
-import { readKeyFile, SegmentPool } from './segment/index.ts';
+import { Gate, readKeyFile, SegmentPool } from './segment/index.ts';
 import { type SnapshotResult, takeSnapshot } from './snapshot/index.ts';
 import { type VerifyDepth, type VerifyResult, verifyBackup } from './verify/index.ts';
 
@@ -47,6 +47,8 @@ export interface RunRequest {
   rootDir: string;
   commitLogDir?: string;
   signal?: AbortSignal;
+  /** Shut by whoever watches the broker; released when the run ends. */
+  gate?: Gate;
   onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
@@ -154,27 +156,35 @@ class RepositoryBackup implements Backup {
     await this.#repository.open();
     const id = newId(this.#clock.nowMs());
     const mark = await markRun(this.#repository.store, id);
+    const gate = request.gate ?? new Gate();
+    const release = () => gate.release();
+    request.signal?.addEventListener('abort', release, { once: true });
     try {
-      const result = await this.#withPool((pool) =>
-        takeSnapshot({
-          source: {
-            rootDir: request.rootDir,
-            commitLogDir: request.commitLogDir ?? path.join(request.rootDir, 'commitlog'),
-            storeId: this.#config.storeId ?? defaultStoreId(request.rootDir),
-            configurationFiles: this.#config.configurationFiles,
-          },
-          repository: this.#repository,
-          pool,
-          level: this.#config.compressionLevel,
-          id,
-          clock: this.#clock,
-          signal: request.signal,
-          onProgress: request.onProgress ?? (() => undefined),
-        }),
+      const result = await this.#withPool(
+        (pool) =>
+          takeSnapshot({
+            source: {
+              rootDir: request.rootDir,
+              commitLogDir: request.commitLogDir ?? path.join(request.rootDir, 'commitlog'),
+              storeId: this.#config.storeId ?? defaultStoreId(request.rootDir),
+              configurationFiles: this.#config.configurationFiles,
+            },
+            repository: this.#repository,
+            pool,
+            gate,
+            level: this.#config.compressionLevel,
+            id,
+            clock: this.#clock,
+            signal: request.signal,
+            onProgress: request.onProgress ?? (() => undefined),
+          }),
+        gate,
       );
       await this.#repository.store.sweep();
       return result;
     } finally {
+      release();
+      request.signal?.removeEventListener('abort', release);
       await releaseQuietly(mark.release());
     }
   }
@@ -264,13 +274,15 @@ class RepositoryBackup implements Backup {
     throw new DrError('NOT_FOUND', `${this.#repository.store.where}: no good backup`);
   }
 
-  async #withPool<T>(use: (pool: SegmentPool) => Promise<T>): Promise<T> {
-    const pool = new SegmentPool(workersOf(this.#config));
+  async #withPool<T>(use: (pool: SegmentPool) => Promise<T>, gate = new Gate()): Promise<T> {
+    const pool = new SegmentPool(workersOf(this.#config), gate);
     try {
       return await use(pool);
     } catch (reason) {
       throw DrError.from(reason);
     } finally {
+      // A worker that stands still hears nothing, not even that it should end.
+      gate.release();
       await pool.close();
     }
   }

@@ -72,6 +72,11 @@ export const backupConfigSchema = z.strictObject({
     .default(0)
     .describe('threads that compress; 0 = one per core, at most 4'),
   bytesPerSecondMax: z.int().min(1024).optional().describe('bound of the traffic to the target'),
+  putLatencyMsMax: z
+    .number()
+    .positive()
+    .default(30)
+    .describe('a scheduled run stands still while over 5 % of the sends take longer, ms'),
   encryptionKeyFile: z.string().optional().describe('32 bytes or 64 hex digits; absent = clear'),
   keep: keep.prefault({}),
   schedule: schedule.optional(),

@@ -2,7 +2,7 @@
 // A run counts as done only when what it stored is whole and proven; then old backups may go.
 import * as fs from 'node:fs';
 import { DrError } from '../core-broker/base/index.ts';
-import { runInChild } from './child/index.ts';
+import { type PutLatencyProbe, runInChild } from './child/index.ts';
 import type { BackupConfig, JobsConfig } from './config.ts';
 import { type JobQueue, openBullmqJobs, openSqliteJobs } from './jobs/index.ts';
 import { createScheduler, type Scheduler } from './schedule.ts';
@@ -22,6 +22,8 @@ export interface ScheduledBackupOptions {
   rootDir: string;
   commitLogDir?: string;
   onDeath: (reason: DrError) => void;
+  /** How the broker's sends fare: each run keeps to `putLatencyMsMax`. */
+  putLatency?: PutLatencyProbe;
   /** Told the id of each backup process. */
   onStart?: (pid: number) => void;
 }
@@ -50,6 +52,7 @@ export function scheduleBackups(options: ScheduledBackupOptions): Scheduler {
           config: options.config,
           rootDir,
           ...(commitLogDir === undefined ? {} : { commitLogDir }),
+          ...(options.putLatency ? { putLatency: options.putLatency } : {}),
           ...(options.onStart ? { onStart: options.onStart } : {}),
         },
         signal,

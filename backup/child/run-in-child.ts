@@ -4,7 +4,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import * as path from 'node:path';
 import { DrError, type ErrorCode, type RetryClass } from '../../core-broker/base/index.ts';
-import type { ScheduledRun, ScheduledRunResult } from './scheduled-run.ts';
+import { type PutLatencyProbe, watchPutBudget } from './put-budget.ts';
+import type { PauseMessage, ScheduledRun, ScheduledRunResult } from './scheduled-run.ts';
 
 /** Source tree: .ts, run by type stripping. Published build: .js. */
 const ENTRY = path.join(import.meta.dirname, `child${path.extname(import.meta.filename)}`);
@@ -24,11 +25,13 @@ interface Reply {
 export interface ChildRequest extends ScheduledRun {
   /** Told the id of the process once it runs. */
   onStart?: (pid: number) => void;
+  /** How the broker's sends fare; none: there is no broker to yield to. */
+  putLatency?: PutLatencyProbe;
 }
 
 /** @throws DrError of the run; CANCELLED when the signal fired; UNEXPECTED when the process was killed */
 export async function runInChild(
-  { onStart, ...request }: ChildRequest,
+  { onStart, putLatency, ...request }: ChildRequest,
   signal: AbortSignal,
 ): Promise<ScheduledRunResult> {
   signal.throwIfAborted();
@@ -38,14 +41,28 @@ export async function runInChild(
   });
   const stop = () => endSoon(child);
   signal.addEventListener('abort', stop, { once: true });
+  const unwatch = putLatency ? watchFor(child, request, putLatency) : undefined;
   try {
     const reply = await exchange(child, request, onStart);
     if (signal.aborted) throw new DrError('CANCELLED', 'the backup was stopped with its daemon');
     if (reply.ok && reply.answer) return reply.answer;
     throw toError(reply);
   } finally {
+    unwatch?.();
     signal.removeEventListener('abort', stop);
   }
+}
+
+function watchFor(child: ChildProcess, request: ScheduledRun, probe: PutLatencyProbe): () => void {
+  return watchPutBudget({
+    probe,
+    budgetMs: request.config.putLatencyMsMax,
+    pause: (pauseMs) => {
+      const message: PauseMessage = { pauseMs };
+      // A child that is gone shows in its exit.
+      if (child.connected) child.send(message, () => undefined);
+    },
+  });
 }
 
 function exchange(

@@ -4,6 +4,7 @@
 import { DrError } from '../../core-broker/base/index.ts';
 import { createBackup } from '../backup.ts';
 import type { BackupConfig } from '../config.ts';
+import { Gate } from '../segment/index.ts';
 import type { SnapshotResult } from '../snapshot/index.ts';
 
 export interface ScheduledRun {
@@ -12,7 +13,17 @@ export interface ScheduledRun {
   commitLogDir?: string;
 }
 
-export type ScheduledRunResult = SnapshotResult & { deleted: string[] };
+/** What a daemon tells a run that is under way: stand still for so long from now. */
+export interface PauseMessage {
+  pauseMs: number;
+}
+
+/** With how often and how long it stood still for the broker. */
+export type ScheduledRunResult = SnapshotResult & {
+  deleted: string[];
+  pauses: number;
+  pausedMs: number;
+};
 
 /**
  * One whole scheduled run.
@@ -22,12 +33,13 @@ export type ScheduledRunResult = SnapshotResult & { deleted: string[] };
 export async function scheduledRun(
   request: ScheduledRun,
   signal?: AbortSignal,
+  gate = new Gate(),
 ): Promise<ScheduledRunResult> {
   const { config, rootDir, commitLogDir } = request;
   const backup = await createBackup({ config });
   try {
     const where = commitLogDir === undefined ? { rootDir } : { rootDir, commitLogDir };
-    const made = await backup.run({ ...where, ...(signal ? { signal } : {}) });
+    const made = await backup.run({ ...where, gate, ...(signal ? { signal } : {}) });
     const { code, problems } = await backup.verify({
       id: made.id,
       storeId: made.storeId,
@@ -39,7 +51,7 @@ export async function scheduledRun(
       throw new DrError(code, `${made.id}: ${text}`, { context: { problems } });
     }
     const { deleted } = await backup.prune({ dryRun: false });
-    return { ...made, deleted };
+    return { ...made, deleted, ...gate.tally };
   } finally {
     backup.close();
   }

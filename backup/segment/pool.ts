@@ -3,6 +3,7 @@
 // Invariant: a worker that dies fails its task and the pool; nothing waits for it for ever.
 import { Worker } from 'node:worker_threads';
 import { DrError, type ErrorCode } from '../../core-broker/base/index.ts';
+import { Gate } from './gate.ts';
 import type {
   ArchiveAnswer,
   ArchiveTask,
@@ -60,13 +61,16 @@ const TASKS_PER_WORKER = 2;
 
 export class SegmentPool {
   readonly size: number;
+  readonly #gate: Gate;
   /** Tasks handed to each worker, oldest first: it answers in this order. */
   readonly #workers = new Map<Worker, Waiting[]>();
   readonly #queue: Waiting[] = [];
   #failure: DrError | undefined;
 
-  constructor(size: number) {
+  /** @param gate  shut: the workers stop reading; none: they never do */
+  constructor(size: number, gate = new Gate()) {
     this.size = size;
+    this.#gate = gate;
   }
 
   archive(task: ArchiveTask): Promise<ArchiveAnswer> {
@@ -125,7 +129,7 @@ export class SegmentPool {
   }
 
   #start(): Worker {
-    const worker = new Worker(ENTRY);
+    const worker = new Worker(ENTRY, { workerData: this.#gate.cell });
     this.#workers.set(worker, []);
     worker.on('message', (reply: WorkerReply) => this.#onReply(worker, reply));
     worker.on('error', (reason: unknown) => this.#fail(DrError.from(reason)));

@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import { DrError } from '../../core-broker/base/errors.ts';
 import { buildSegment, openSegment } from './codec.ts';
 import { FRAME_BYTES } from './format.ts';
+import { waitWhileShut } from './gate.ts';
 import { type RangeScan, RangeScanner, type ScanTarget } from './record-scan.ts';
 
 export interface ArchiveTask {
@@ -43,13 +44,15 @@ const keyOf = (key: Uint8Array | undefined) => (key === undefined ? undefined : 
 
 /**
  * Reads one range of a file once, packs it and proves its records while the bytes are warm.
+ * @param gate  cell of the gate that holds it between two pieces
  * @throws DrError CORRUPT when the file is shorter
  */
-export function runArchive(task: ArchiveTask): ArchiveAnswer {
+export function runArchive(task: ArchiveTask, gate: Int32Array): ArchiveAnswer {
   const fd = fs.openSync(task.path, 'r');
   try {
     const scanner = new RangeScanner(task.offset, task.scan);
     const read = (into: Buffer, offset: number) => {
+      waitWhileShut(gate);
       readExactly(fd, into, task.offset + offset);
       scanner.advance(into);
     };

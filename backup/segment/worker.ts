@@ -1,7 +1,7 @@
 // Entry of a worker thread: one task at a time, answers by message. Buffers are handed over, not copied.
 // Errors cross as plain data, because class instances lose their kind on the way.
 // `null` is the last message: the thread then ends by itself.
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { DrError } from '../../core-broker/base/errors.ts';
 import { runArchive, runExtract, type SegmentTask } from './tasks.ts';
 
@@ -12,7 +12,7 @@ parentPort?.on('message', (task: SegmentTask | null) => {
   }
   try {
     if (task.kind === 'archive') {
-      const answer = runArchive(task);
+      const answer = runArchive(task, workerData as Int32Array);
       parentPort?.postMessage({ ok: true, answer }, [answer.object.buffer as ArrayBuffer]);
       return;
     }

@@ -9,13 +9,14 @@ import { runLanes } from '../lanes.ts';
 import type { LogFile } from '../log/index.ts';
 import type { Damage, ManifestFile, SegmentRef } from '../manifest.ts';
 import type { Repository } from '../repository/index.ts';
-import { type RangeScan, SEGMENT_BYTES, type SegmentPool } from '../segment/index.ts';
+import { type Gate, type RangeScan, SEGMENT_BYTES, type SegmentPool } from '../segment/index.ts';
 import { walkFile } from './file-damage.ts';
 import { firstStoreTimestamp, hashEdges, type LogExtent } from './log-extent.ts';
 
 export interface ArchiveInput {
   repository: Repository;
   pool: SegmentPool;
+  gate: Gate;
   level: number;
   extent: LogExtent;
   pathOf: (name: string) => string;
@@ -160,6 +161,7 @@ async function archiveRange(input: ArchiveInput, range: Range): Promise<number> 
     scan: { startOffset, dataBytes, firstOffset: range.firstOffset },
   });
   const segment: SegmentRef = { id, rawBytes: range.rawBytes, storedBytes: object.length };
+  await input.gate.passed();
   const { isNew } = await input.repository.putSegment(id, object);
   file.segments[range.index] = segment;
   scans[range.index] = scan;

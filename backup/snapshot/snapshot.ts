@@ -15,7 +15,13 @@ import {
   segmentsOf,
 } from '../manifest.ts';
 import { missingSegments, type Repository } from '../repository/index.ts';
-import { buildSegment, keyId, SEGMENT_BYTES, type SegmentPool } from '../segment/index.ts';
+import {
+  buildSegment,
+  type Gate,
+  keyId,
+  SEGMENT_BYTES,
+  type SegmentPool,
+} from '../segment/index.ts';
 import { type ArchiveTally, archiveFiles } from './archive-files.ts';
 import { clampFiles } from './clamp-files.ts';
 import { type ConfigFile, readConfigFiles, readOperatorFiles } from './config-files.ts';
@@ -36,6 +42,8 @@ export interface SnapshotInput {
   source: StoreSource;
   repository: Repository;
   pool: SegmentPool;
+  /** While it is shut nothing is read and nothing new is sent. */
+  gate: Gate;
   level: number;
   id: string;
   clock: Clock;
@@ -150,6 +158,7 @@ function archiveExtent(
   return archiveFiles({
     repository: input.repository,
     pool: input.pool,
+    gate: input.gate,
     level: input.level,
     extent,
     pathOf: pinned.pathOf,

@@ -8,11 +8,19 @@ import {
   type Job,
   type JobQueue,
   type JobsConfig,
+  type LatencyCount,
   openJobs,
   type Scheduler,
   scheduleBackups,
 } from '../../backup/index.ts';
-import { createLog, DrError, LoopSet, type Service, sleep } from '../../core-broker/base/index.ts';
+import {
+  createLog,
+  DrError,
+  LoopSet,
+  readHistogram,
+  type Service,
+  sleep,
+} from '../../core-broker/base/index.ts';
 import { backupConfigOf } from '../config/backup-config.ts';
 import type { DrConfig } from '../config/dr-config.ts';
 import { beginRepository } from '../config/known-repositories.ts';
@@ -27,6 +35,12 @@ const LOOK_MS = 5_000;
 export function openRegionJobs(config: DrConfig): Promise<JobQueue> {
   const jobs: JobsConfig = config.jobs ?? { kind: 'sqlite', file: './jobs.db' };
   return openJobs(jobs.kind === 'sqlite' ? { ...jobs, file: config.resolve(jobs.file) } : jobs);
+}
+
+/** What the broker of this process tells of its sends; the metric is in seconds. */
+async function readPutLatency(): Promise<LatencyCount[]> {
+  const counts = await readHistogram('dr_broker_put_latency_seconds');
+  return counts.map(({ upTo, count }) => ({ upToMs: upTo * 1_000, count }));
 }
 
 export class BackupService implements Service {
@@ -53,6 +67,7 @@ export class BackupService implements Service {
       queue: this.#queue,
       rootDir: path.resolve(place.rootDir),
       ...(place.commitLogDir === undefined ? {} : { commitLogDir: place.commitLogDir }),
+      putLatency: readPutLatency,
       onDeath: this.#onDeath,
     });
     await this.#scheduler.start();

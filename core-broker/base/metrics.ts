@@ -38,6 +38,22 @@ export function histogram(text: MetricText & { buckets: number[] }): Histogram {
   return known ?? new prom.Histogram({ ...text, registers: [registry] });
 }
 
+/** One bound of a distribution and how many values so far were not above it. */
+export interface BucketCount {
+  upTo: number;
+  count: number;
+}
+
+/** Cumulative counts of a histogram, smallest bound first, +Infinity last; empty when nobody made it. */
+export async function readHistogram(name: string): Promise<BucketCount[]> {
+  const metric = await (registry.getSingleMetric(name) as Histogram | undefined)?.get();
+  const buckets = (metric?.values ?? []).filter((value) => value.metricName === `${name}_bucket`);
+  return buckets.map(({ labels, value }) => ({ upTo: boundOf(labels['le']), count: value }));
+}
+
+const boundOf = (le: string | number | undefined): number =>
+  le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le);
+
 /** Exposition text for GET /metrics. */
 export const renderMetrics = (): Promise<string> => registry.metrics();
 export const METRICS_CONTENT_TYPE: string = registry.contentType;
