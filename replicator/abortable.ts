@@ -3,6 +3,8 @@
 
 /** @throws the signal's reason when it fires first; the call's own outcome is then ignored */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Whoever stops waiting must not leave a rejection that nobody handles.
+  work.catch(() => undefined);
   signal.throwIfAborted();
   let onAbort: (() => void) | undefined;
   const aborted = new Promise<never>((_resolve, reject) => {

@@ -34,8 +34,8 @@ export const linkConfigSchema = z.strictObject({
     .default(0)
     .describe('Cap of the copied bytes per second; 0 = no cap.'),
   pendingBytesMax: bytes(1_048_576, 1_073_741_824)
-    .default(16 * 1024 * 1024)
-    .describe('Reading stops while more bytes than this wait for the disk.'),
+    .default(1024 * 1024 * 1024)
+    .describe('Reading stops while more received bytes than this wait in the log to be checked.'),
   levelMs: ms(0, 60_000)
     .default(1_000)
     .describe('The state is "following" while the oldest missing message is younger, ms.'),

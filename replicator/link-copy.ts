@@ -1,7 +1,7 @@
 // One life of a connection to the source: attach, cut what does not belong, copy until it ends.
 // The log itself is the checkpoint: where to go on is asked of the sink, and within one process of #end,
 // because a connection may have ended in the middle of a record.
-// Order: fsync -> first report (it is an acknowledgement) -> bytes -> fsync -> next report.
+// Order: checked -> fsync -> first report (it is an acknowledgement) -> bytes -> checked -> fsync -> next.
 // Traps of the classic protocol handled here (reference ha.md): report 0 means "last file only", so a log
 // that begins at 0 is asked for from byte 1 and byte 0, always 0, is put back; the sink checks the record.
 import { epoch as asEpoch, createLog, DrError, type Epoch } from '../core-broker/base/index.ts';
@@ -51,6 +51,11 @@ export class LinkCopy {
     return this.#copied;
   }
 
+  /** End of what the sink took, checked or not; -1 before the first attach. */
+  get end(): number {
+    return this.#end;
+  }
+
   /** Ms without log bytes on an open connection that we do read; undefined otherwise. */
   idleMs(nowMs: number): number | undefined {
     if (this.#stream === undefined || this.#stream.isPaused) return undefined;
@@ -69,6 +74,9 @@ export class LinkCopy {
    */
   async run(signal: AbortSignal): Promise<never> {
     this.#copied = 0;
+    // Order: where the copy ends is only known when all of it is checked.
+    await orAborted(this.#parts.sink.settled(), signal);
+    signal.throwIfAborted();
     const attachment = await this.#attach(signal);
     signal.throwIfAborted();
     throw await this.#copy(attachment, signal);
@@ -171,6 +179,8 @@ export class LinkCopy {
     );
     this.#stream = stream;
     this.#acks = new AckReporter(position, config, {
+      checkedEnd: () => sink.validatedEnd(),
+      checkedMore: () => sink.checkedMore(),
       flush: () => sink.flush(),
       report: (offset) => stream.report(offset),
       onFailure: (reason) => stream.close(reason),

@@ -121,6 +121,7 @@ class LogLink implements Link {
     if (this.#haltedBy === undefined) this.#writeLink(opId);
     this.#haltedBy = opId;
     await this.#endLoops();
+    await this.#sink.settled();
     await this.#sink.flush();
     this.#move('halt');
   }
@@ -302,7 +303,9 @@ class LogLink implements Link {
     const nowMs = performance.now();
     const { bytes, ms } = this.#lag.lag(this.#sink.validatedEnd(), Date.now());
     this.#move(bytes === 0 || ms <= this.#config.levelMs ? 'level' : 'behind');
-    this.#aheadSinceMs = bytes === 0 ? undefined : (this.#aheadSinceMs ?? nowMs);
+    // Bytes that are here and wait to be checked are not missing.
+    const isAhead = bytes > 0 && (this.#lag.sample?.maxOffset ?? 0) > this.#copy.end;
+    this.#aheadSinceMs = isAhead ? (this.#aheadSinceMs ?? nowMs) : undefined;
     const idleMs = this.#copy.idleMs(nowMs);
     if (this.#aheadSinceMs === undefined || idleMs === undefined) return;
     const stalledMs = Math.min(idleMs, nowMs - this.#aheadSinceMs);

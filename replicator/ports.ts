@@ -21,15 +21,20 @@ export interface ExactSink {
   /**
    * Appends log bytes at `offset`, which must be the current end; into an empty copy it may be the
    * start of any commit-log file. Takes what it needs of `bytes` before it returns (a reused buffer).
-   * @throws DrError FENCED (the store is not a standby at this epoch), CORRUPT, DISK_FULL
+   * @throws DrError FENCED (the store is not a standby at this epoch), DISK_FULL, CORRUPT (also of
+   *   bytes taken before: in bulk they are checked later)
    */
   append(offset: number, bytes: Buffer, epoch: Epoch): void;
   /** End of the last whole, CRC-checked record. */
   validatedEnd(): CommitLogOffset;
-  /** Bytes taken but not yet written; the link stops reading above its bound. */
+  /** Bytes taken but not yet checked; the link stops reading above its bound. */
   pendingBytes(): number;
-  /** Resolves when pendingBytes is low again. */
+  /** Resolves when pendingBytes is lower. @throws DrError CORRUPT */
   drained(): Promise<void>;
+  /** Resolves when validatedEnd() has moved or nothing waits to be checked. @throws DrError CORRUPT */
+  checkedMore(): Promise<void>;
+  /** Resolves when everything taken is checked, or given up because of damage. */
+  settled(): Promise<void>;
   /** fsync of everything taken; resolves when durable. */
   flush(): Promise<void>;
   /** Exports [to, end) to a file beside the store, then cuts. Returns the file. */

@@ -71,6 +71,8 @@ export interface StandbySink {
   validatedEnd(): CommitLogOffset;
   pendingBytes(): number;
   drained(): Promise<void>;
+  checkedMore(): Promise<void>;
+  settled(): Promise<void>;
   flush(): Promise<void>;
   exportAndTruncate(to: number): Promise<string>;
   adoptLineage(epoch: Epoch, lineage: LineageEntry[]): void;

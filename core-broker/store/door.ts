@@ -158,10 +158,19 @@ export interface MessageStore {
   readLog(offset: number, bytesMax: number, into?: Buffer): Promise<Buffer | undefined>;
   /**
    * Link only: appends bytes at exactly `offset` under the standby's epoch. Records are CRC-checked
-   * before they become readable; a partial record at the end waits for its rest.
-   * @throws DrError FENCED (epoch or role), CORRUPT (bytes do not continue the log or a CRC is wrong)
+   * before they become readable, in bulk by another thread; a partial record at the end waits for its
+   * rest.
+   * @throws DrError FENCED (epoch or role), CORRUPT (bytes do not continue the log or a CRC is wrong, also
+   *   of bytes taken before)
    */
   appendExact(offset: number, bytes: Buffer, epoch: Epoch): void;
+  /** Link only: bytes taken that wait to be checked. */
+  uncheckedBytes(): number;
+  /**
+   * Link only: resolves when more bytes were checked, at once when none wait for it.
+   * @throws DrError CORRUPT when damage was found; the end is the validated end then
+   */
+  checkedMore(): Promise<void>;
   /** End of the last whole, CRC-checked record. */
   validatedEnd(): CommitLogOffset;
   /** Offset of the last whole message record before validatedEnd(), -1 when there is none; a link
@@ -171,7 +180,7 @@ export interface MessageStore {
   truncate(to: number): Promise<void>;
   /** All records in [from, to) in log order, for statements, exports and digests. */
   scan(from: number, to: number): AsyncIterable<ScannedRecord>;
-  /** Waits until queues and index hold everything appended so far. */
+  /** Waits until queues and index hold everything appended so far, or what of it is not damaged. */
   dispatched(): Promise<void>;
   /** Forces everything appended so far to disk. */
   flush(): Promise<void>;

@@ -89,6 +89,14 @@ export class FileMessageStore implements MessageStore {
     this.#waiters.notify();
   }
 
+  uncheckedBytes(): number {
+    return this.#parts.exact.uncheckedBytes;
+  }
+
+  checkedMore(): Promise<void> {
+    return this.#parts.exact.checkedMore();
+  }
+
   onDurable(listener: (end: CommitLogOffset) => void): void {
     this.#waiters.listen(listener);
   }
@@ -203,9 +211,9 @@ export class FileMessageStore implements MessageStore {
   }
 
   dispatched(): Promise<void> {
-    // Why: link bytes are dispatched as they come; a cut record at their end never is.
-    const { end, dispatched } = this.#parts.state;
-    return this.#pump.wait(this.#isLinkTail ? dispatched : end);
+    // Why: a cut record at the end of link bytes is never dispatched.
+    const { exact, state } = this.#parts;
+    return this.#isLinkTail ? exact.settled() : this.#pump.wait(state.end);
   }
 
   async flush(): Promise<void> {
@@ -221,8 +229,10 @@ export class FileMessageStore implements MessageStore {
   }
 
   async #close(): Promise<void> {
-    const { keeping, state } = this.#parts;
+    const { keeping, state, exact } = this.#parts;
     await keeping.stop();
+    // Order: what the link brought is checked and stays; the source may be gone.
+    if (this.#isLinkTail) await exact.close();
     const isClean = await this.#flushAll();
     this.#writer.close();
     this.#pump.close();
@@ -248,12 +258,10 @@ export class FileMessageStore implements MessageStore {
   }
 
   #leaveLink(): void {
-    const { state, files, ring, exact } = this.#parts;
+    const { state, ring, exact, keeping } = this.#parts;
+    keeping.forbidUnchecked();
     this.#isLinkTail = false;
-    if (state.end > state.dispatched) {
-      exact.rewind();
-      files.cut(state.dispatched);
-    }
+    void exact.leave();
     ring.reset(state.end);
     this.#writer.reset();
   }

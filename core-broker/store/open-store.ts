@@ -102,7 +102,11 @@ async function build(context: OpenContext): Promise<MessageStore> {
     guard,
     keeping,
     commitLog: new CommitLog(log, options),
-    exact: new ExactAppender(log),
+    exact: new ExactAppender({
+      ...log,
+      checker: { topics, setup: checkSetup(options, layout) },
+      allowUnchecked: (from) => keeping.allowUnchecked(from),
+    }),
     puller: new Puller(view, files),
     shut: (isClean) => {
       if (isClean) markStopped(layout);
@@ -122,6 +126,15 @@ function buildDerived(context: OpenContext, state: LogState) {
   index?.load();
   const delays = new DelayLevels(options.messageDelayLevel);
   return { topics, index, dispatcher: new Dispatcher(topics, state, { delays, index }) };
+}
+
+function checkSetup(options: StoreOptions, layout: StoreLayout) {
+  return {
+    folder: layout.commitLog,
+    fileSize: options.mappedFileSizeCommitLog,
+    messageDelayLevel: options.messageDelayLevel,
+    hasIndex: options.messageIndexEnable,
+  };
 }
 
 function loadGuard(

@@ -1,4 +1,4 @@
-// Acknowledges to the source what is durable here, and nothing else: fsync first, then report.
+// Acknowledges to the source what is checked and durable here, and nothing else: check, fsync, report.
 // One fsync at a time; while it runs more bytes gather for the next, so the rate follows the disk.
 // The last report is repeated on a clock, because a source drops a peer that stays silent for 20 s.
 import { DrError, sleep } from '../../core-broker/base/index.ts';
@@ -9,6 +9,10 @@ export interface AckOptions {
 }
 
 export interface AckPorts {
+  /** End of what was checked. */
+  checkedEnd(): number;
+  /** Resolves when that moved, or when there is nothing to check. @throws DrError CORRUPT */
+  checkedMore(): Promise<void>;
   /** fsync of everything taken. */
   flush(): Promise<void>;
   report(offset: number): void;
@@ -49,7 +53,13 @@ export class AckReporter {
   async #flush(): Promise<void> {
     try {
       while (!this.#isStopped && this.#taken > this.#durable) {
-        const end = this.#taken;
+        const end = this.#ports.checkedEnd();
+        if (end <= this.#durable) {
+          await this.#ports.checkedMore();
+          // Half a record is left: its rest is noted when it comes.
+          if (this.#ports.checkedEnd() <= this.#durable) return;
+          continue;
+        }
         const startedMs = performance.now();
         await this.#ports.flush();
         this.#durable = end;

@@ -205,4 +205,55 @@ describe('pace', () => {
     await until(() => reports.at(-1) === stage.source.log.end, 'acknowledged');
     for (const report of reports.slice(1)) expect([1, ...stage.sink.flushedEnds]).toContain(report);
   });
+
+  test('only what was checked is acknowledged', async () => {
+    await stage.link().start();
+    await until(() => stage.source.reports.length > 0, 'connected');
+    const reports = stage.source.reports.at(-1) ?? [];
+    stage.fill(10);
+    await until(() => reports.at(-1) === stage.source.log.end, 'acknowledged');
+    const checked = stage.sink.validatedEnd();
+    stage.sink.heldFrom = checked;
+    stage.fill(30);
+    await until(() => stage.sink.end === stage.source.log.end, 'taken');
+    const repeated = reports.length + 2;
+    await until(() => reports.length >= repeated, 'reports repeated');
+    expect(Math.max(...reports)).toBe(checked);
+    stage.sink.check();
+    await until(() => reports.at(-1) === stage.source.log.end, 'acknowledged when checked');
+  });
+
+  test('damage that is found later is fetched again, also when no byte follows', async () => {
+    const link = stage.link();
+    await link.start();
+    stage.fill(10);
+    await until(stage.isLevel, 'level');
+    stage.sink.heldFrom = stage.sink.validatedEnd();
+    stage.fill(30);
+    await until(() => stage.sink.end === stage.source.log.end, 'taken');
+    stage.sink.findDamage();
+    await until(stage.isLevel, 'level again');
+    expect(stage.isEqual()).toBe(true);
+    expect(stage.sink.exported).toHaveLength(1);
+  });
+
+  test('a halt waits until everything taken is checked', async () => {
+    const link = stage.link();
+    await link.start();
+    await until(() => stage.source.reports.length > 0, 'connected');
+    stage.sink.heldFrom = 0;
+    stage.fill(30);
+    await until(() => stage.sink.end === stage.source.log.end, 'taken');
+    let isHalted = false;
+    const halted = link.halt('op').then(() => {
+      isHalted = true;
+    });
+    const calls = stage.source.statusCalls.length;
+    await until(() => link.status().haltedBy === 'op' && calls > 0, 'the halt to begin');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isHalted).toBe(false);
+    stage.sink.check();
+    await halted;
+    expect(stage.sink.validatedEnd()).toBe(stage.source.log.end);
+  });
 });

@@ -24,6 +24,10 @@ export class MemorySink implements ExactSink {
   /** Set: pendingBytes() answers this. */
   pending = 0;
   flushGate: Promise<void> | undefined;
+  /** Set: bytes from here on are taken but wait to be checked. */
+  heldFrom: number | undefined;
+  #fault: DrError | undefined;
+  #onChecked: { resolve: () => void; reject: (reason: DrError) => void }[] = [];
   #start = 0;
   #bytes = Buffer.alloc(0);
   #end = 0;
@@ -63,6 +67,7 @@ export class MemorySink implements ExactSink {
 
   append(offset: number, bytes: Buffer, epoch: Epoch): void {
     if (this.refuse) throw this.refuse;
+    if (this.#fault) throw this.#fault;
     if (epoch !== this.epoch) throw new DrError('FENCED', `epoch ${epoch} is not ${this.epoch}`);
     if (this.#end === 0 && offset > 0) {
       this.#start = offset;
@@ -78,7 +83,26 @@ export class MemorySink implements ExactSink {
   }
 
   validatedEnd() {
-    return commitLogOffset(this.#validated);
+    return commitLogOffset(this.#checkedEnd);
+  }
+
+  get #checkedEnd(): number {
+    return Math.min(this.#validated, this.heldFrom ?? Number.MAX_SAFE_INTEGER);
+  }
+
+  /** What was held is checked now. */
+  check(): void {
+    this.heldFrom = undefined;
+    for (const { resolve } of this.#onChecked.splice(0)) resolve();
+  }
+
+  /** What was held is damaged: the copy ends before it. */
+  findDamage(): void {
+    const at = this.heldFrom ?? this.#validated;
+    this.heldFrom = undefined;
+    this.#cutTo(at);
+    this.#fault = new DrError('CORRUPT', `damaged record at ${at}`);
+    for (const { reject } of this.#onChecked.splice(0)) reject(this.#fault);
   }
 
   pendingBytes(): number {
@@ -97,6 +121,16 @@ export class MemorySink implements ExactSink {
     for (const resolve of this.#onDrained.splice(0)) resolve();
   }
 
+  checkedMore(): Promise<void> {
+    if (this.#fault) return Promise.reject(this.#fault);
+    if (this.heldFrom === undefined || this.#validated <= this.heldFrom) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#onChecked.push({ resolve, reject }));
+  }
+
+  async settled(): Promise<void> {
+    await this.checkedMore().catch(() => undefined);
+  }
+
   async flush(): Promise<void> {
     const end = this.#end;
     await this.flushGate;
@@ -105,11 +139,16 @@ export class MemorySink implements ExactSink {
 
   async exportAndTruncate(to: number): Promise<string> {
     this.exported.push({ to, bytes: Buffer.from(this.bytes.subarray(to - this.#start)) });
+    this.#cutTo(to);
+    return `memory-${to}`;
+  }
+
+  #cutTo(to: number): void {
+    this.#fault = undefined;
     this.#end = to;
     this.#validated = this.#start;
     this.#last = -1;
     this.#validate();
-    return `memory-${to}`;
   }
 
   adoptLineage(epoch: Epoch, lineage: LineageEntry[]): void {

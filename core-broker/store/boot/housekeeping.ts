@@ -9,7 +9,7 @@ import type { LogState } from '../log/log-state.ts';
 import type { LogSyncer } from '../log/log-syncer.ts';
 import type { IndexService } from '../queue/index-service.ts';
 import type { TopicTable } from '../queue/topic-table.ts';
-import { writeCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, writeCheckpoint } from './checkpoint.ts';
 import { diskUse, type Retention } from './retention.ts';
 
 const QUEUES_EVERY_MS = 1_000;
@@ -34,6 +34,8 @@ export class Housekeeping {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #running = new Set<Promise<void>>();
   #checkpointed = -1;
+  #last: Checkpoint | undefined;
+  #hasUnchecked = false;
 
   constructor(parts: HousekeepingParts) {
     this.#parts = parts;
@@ -62,15 +64,33 @@ export class Housekeeping {
     topics.writeOut();
     await topics.files.sync();
     await index?.flush(isFinal);
-    writeCheckpoint(checkpointFile, {
+    // Unchecked bytes are synced too, but nobody vouches for them.
+    const flushed = this.#hasUnchecked ? Math.min(state.flushed, dispatched) : state.flushed;
+    this.#last = {
       physicMsgTimestampMs: lastStoreTimestampMs,
       logicsMsgTimestampMs: lastStoreTimestampMs,
       indexMsgTimestampMs: index?.safeTimestampMs ?? 0,
-      flushedOffset: state.flushed,
+      flushedOffset: flushed,
       // Why min: a cut may have run while the disk was busy.
       dispatchedOffset: Math.min(dispatched, state.dispatched, state.flushed),
-    });
+      uncheckedOffset: this.#hasUnchecked ? Math.min(dispatched, state.dispatched) : undefined,
+    };
+    writeCheckpoint(checkpointFile, this.#last);
     this.#checkpointed = dispatched;
+  }
+
+  /** From now on a link may write bytes behind `from` that nobody checked. Durable on return. */
+  allowUnchecked(from: number): void {
+    if (this.#hasUnchecked) return;
+    this.#noteUnchecked(from);
+    this.#hasUnchecked = true;
+  }
+
+  /** What follows the log's end now is our own. Durable on return. */
+  forbidUnchecked(): void {
+    if (!this.#hasUnchecked) return;
+    this.#noteUnchecked(undefined);
+    this.#hasUnchecked = false;
   }
 
   /** Waits for a running checkpoint, forgets what the last one vouched for. */
@@ -99,6 +119,14 @@ export class Housekeeping {
       this.#running.add(run);
     };
     this.#timers.push(setInterval(beat, intervalMs).unref());
+  }
+
+  #noteUnchecked(uncheckedOffset: number | undefined): void {
+    if (this.#last === undefined) throw new Error('the first checkpoint is written at boot');
+    const { dispatched } = this.#parts.state;
+    const flushedOffset = Math.min(this.#last.flushedOffset ?? 0, dispatched);
+    this.#last = { ...this.#last, flushedOffset, uncheckedOffset };
+    writeCheckpoint(this.#parts.checkpointFile, this.#last);
   }
 
   #note(reason: unknown): void {

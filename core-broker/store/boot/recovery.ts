@@ -2,11 +2,12 @@
 // from it, and refuses to open when a record inside the log is damaged.
 // Order: queues and index are cut back to what the checkpoint vouches for → the log is scanned from
 // there (at least its last file) and dispatched again → the tail is judged → the log is cut.
-// Three endings are told apart:
+// Four endings are told apart:
 //   nothing valid behind the end         torn tail, never acknowledged by a sync flush: cut
 //   valid records behind damaged bytes   CORRUPT: nothing is cut, nothing opens
 //   valid records behind a page that was never written, after an abnormal end and beyond what was
 //   synced (a power loss took pages out of order): set aside in a file, reported, cut
+//   the same where a link wrote bytes that nobody had checked: the link brings them again
 // Source: RocketMQ DefaultMessageStore.load/recover, behaviour only; the judgement is ours.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -154,11 +155,16 @@ interface Finding {
 
 function judge(parts: RecoveryParts, finding: Finding): void {
   const { scan, survey, checkpoint, isAbnormal } = finding;
+  const { uncheckedOffset } = checkpoint;
+  const isUnchecked = uncheckedOffset !== undefined && scan.end >= uncheckedOffset;
   const wasSynced = checkpoint.flushedOffset === undefined || scan.end < checkpoint.flushedOffset;
-  if (!isAbnormal || wasSynced || !survey.hasHole) throw damaged(parts.files, scan.end, survey);
+  const isHole = isAbnormal && !wasSynced && survey.hasHole;
+  if (!isUnchecked && !isHole) throw damaged(parts.files, scan.end, survey);
   const file = setAside(parts, scan.end, survey.lastEnd);
-  log.error('store.tail_set_aside', 'pages at the end were never written; what follows was kept', {
+  const why = isUnchecked ? 'unchecked bytes of the link are damaged' : 'pages were never written';
+  log.error('store.tail_set_aside', `${why}; what follows was kept`, {
     offset: scan.end,
+    damaged: parts.files.find(scan.end)?.path,
     bytes: survey.lastEnd - scan.end,
     file,
   });

@@ -1,12 +1,17 @@
-// The link's way into the log: bytes of another log at exactly their offset, written as they come.
-// Order for each piece: check every whole record in memory → write → dispatch. So nothing that is
-// damaged reaches the disk, and nothing that is not on its way to the disk becomes readable.
-// A record is parsed once: the cursors of the check are kept and dispatched after the write, a batch of
-// records at a time.
-// A record cut by the end of a piece waits in `carry` for its rest; its bytes are already written.
-// Invariant: after any error the end is the validated end again, and the link goes on from there.
+// The link's way into the log: bytes of another log at exactly their offset, in one of two ways.
+// Checked at once (little traffic): check every whole record in memory → write → dispatch. Damaged bytes
+// do not reach the disk. A record cut by the end of a piece waits in `carry` for its rest.
+// Ahead (bulk): write as it comes; another thread checks what is in the files (check/log-checker) and
+// hands digests back. Until a record was checked it is in no queue and before no end that is told.
+// Order: a note that unchecked bytes may stand in the files is durable before the first of them is there,
+// so that recovery knows damage of the link from damage of the disk.
+// Invariant: after any error the end is the validated end again, nothing stands in the files behind it,
+// and the link goes on from there.
 // Source: ours; the HA stream may split records anywhere (ha.md).
 import { DrError } from '../../base/index.ts';
+import { CheckWaiters } from '../check/check-waiters.ts';
+import { type CheckerParts, LogChecker } from '../check/log-checker.ts';
+import { RECORD_BYTES_MAX } from '../check/log-follower.ts';
 import type { Dispatcher } from '../queue/dispatcher.ts';
 import { type FileLayer, isDiskFull, writeFully } from './file-layer.ts';
 import type { LogFiles } from './log-files.ts';
@@ -18,6 +23,9 @@ const CARRY_BYTES_FIRST = 64 * 1024;
 const HEAD_BYTES = 8;
 const BATCH_RECORDS = 1024;
 const NO_RECORD = 'no valid record';
+/** More than this within the window is bulk: below, a check at once is sooner done than handed over. */
+const BULK_BYTES = 512 * 1024;
+const BULK_WINDOW_MS = 10;
 
 export interface ExactParts {
   files: LogFiles;
@@ -25,6 +33,9 @@ export interface ExactParts {
   layer: FileLayer;
   ring: Ring;
   dispatcher: Dispatcher;
+  checker: Pick<CheckerParts, 'topics' | 'setup'>;
+  /** Durable on return: bytes behind this offset may be unchecked ones of a link. */
+  allowUnchecked: (from: number) => void;
 }
 
 /** Result of checking a piece: what may be written and dispatched. */
@@ -47,6 +58,9 @@ export class ExactAppender {
   readonly #layer: FileLayer;
   readonly #ring: Ring;
   readonly #dispatcher: Dispatcher;
+  readonly #allowUnchecked: (from: number) => void;
+  readonly #checker: LogChecker;
+  readonly #waiters = new CheckWaiters();
   readonly #batch = Array.from({ length: BATCH_RECORDS }, () => new RecordCursor());
   readonly #checked: Checked = {
     isCarryDone: false,
@@ -60,6 +74,13 @@ export class ExactAppender {
   #carryLength = 0;
   /** Inside an end marker: bytes up to the end of the file that carry nothing. */
   #skip = 0;
+  #isAhead = false;
+  /** What the checker found; until the link comes back to the validated end. */
+  #fault: DrError | undefined;
+  /** End of what was ever written behind the validated end. */
+  #touched = 0;
+  #windowFromMs = 0;
+  #windowBytes = 0;
 
   constructor(parts: ExactParts) {
     this.#files = parts.files;
@@ -67,11 +88,85 @@ export class ExactAppender {
     this.#layer = parts.layer;
     this.#ring = parts.ring;
     this.#dispatcher = parts.dispatcher;
+    this.#allowUnchecked = parts.allowUnchecked;
+    this.#checker = new LogChecker(
+      { ...parts.checker, state: parts.state, dispatcher: parts.dispatcher },
+      { onChecked: () => this.#onChecked(), onFault: (reason) => this.#onFault(reason) },
+    );
   }
 
-  /** @throws DrError CORRUPT, DISK_FULL; the end is the validated end then */
+  /** Bytes that were taken and wait to be checked; a record that is not whole yet waits for nobody. */
+  get uncheckedBytes(): number {
+    return this.#isChecking ? this.#state.end - this.#state.dispatched : 0;
+  }
+
+  /** Whether a thread stands by for bulk; it is started by the first bulk bytes. */
+  get hasThread(): boolean {
+    return this.#checker.isReady;
+  }
+
+  /**
+   * @throws DrError CORRUPT (also what was found since the last call), DISK_FULL; the end is the
+   * validated end then, or without room for bulk bytes the end before the call
+   */
   append(offset: number, bytes: Buffer): void {
+    if (this.#fault !== undefined && offset !== this.#state.dispatched) throw this.#fault;
     this.#place(offset);
+    this.#fault = undefined;
+    if (this.#isAhead || this.#goAhead(bytes.length)) this.#appendAhead(bytes);
+    else this.#appendChecked(bytes);
+  }
+
+  /** Resolves when all that was taken is checked and dispatched, or found damaged. */
+  settled(): Promise<void> {
+    return this.#isChecking ? this.#waiters.settled() : Promise.resolve();
+  }
+
+  /**
+   * Resolves when more was checked, at once when nothing waits for it.
+   * @throws DrError CORRUPT when damage was found that the link has not come back for
+   */
+  checkedMore(): Promise<void> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    return this.#isChecking ? this.#waiters.more() : Promise.resolve();
+  }
+
+  /** Gives up what is not checked. */
+  rewind(): void {
+    const state = this.#state;
+    // Order: the checker leaves the files before they are cut.
+    this.#checker.halt();
+    this.#isAhead = false;
+    this.#fault = undefined;
+    this.#carryLength = 0;
+    this.#skip = 0;
+    state.end = state.dispatched;
+    state.written = state.dispatched;
+    state.durable = state.dispatched;
+    state.flushed = Math.min(state.flushed, state.dispatched);
+    this.#ring.reset(state.end);
+    if (this.#touched > state.dispatched) this.#files.cut(state.dispatched);
+    this.#touched = state.dispatched;
+    this.#waiters.release(true);
+  }
+
+  /** Waits for what is being checked, gives up what is not whole, ends the thread. */
+  async close(): Promise<void> {
+    await this.settled();
+    await this.leave();
+  }
+
+  /** The log is no copy any more: local records follow the validated end. */
+  leave(): Promise<void> {
+    this.rewind();
+    return this.#checker.close();
+  }
+
+  get #isChecking(): boolean {
+    return this.#isAhead && !this.#checker.isIdle;
+  }
+
+  #appendChecked(bytes: Buffer): void {
     try {
       for (let at = 0; at < bytes.length; ) {
         const fileEnd = at + this.#files.leftAt(this.#state.end);
@@ -84,16 +179,57 @@ export class ExactAppender {
     }
   }
 
-  /** Gives up a partial record at the end. */
-  rewind(): void {
-    const state = this.#state;
+  /** Changes over when bytes come in bulk and the thread is there. */
+  #goAhead(length: number): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.#windowFromMs > BULK_WINDOW_MS) {
+      this.#windowFromMs = nowMs;
+      this.#windowBytes = 0;
+    }
+    this.#windowBytes += length;
+    if (this.#windowBytes < BULK_BYTES) return false;
+    this.#checker.warm();
+    if (!this.#checker.isReady) return false;
+    const { dispatched, end } = this.#state;
+    this.#allowUnchecked(dispatched);
+    this.#isAhead = true;
     this.#carryLength = 0;
     this.#skip = 0;
-    state.end = state.dispatched;
-    state.written = state.dispatched;
-    state.durable = state.dispatched;
-    state.flushed = Math.min(state.flushed, state.dispatched);
-    this.#ring.reset(state.end);
+    this.#checker.begin(dispatched, end);
+    return true;
+  }
+
+  #appendAhead(bytes: Buffer): void {
+    const state = this.#state;
+    const start = state.end;
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const to = Math.min(bytes.length, at + this.#files.leftAt(state.end));
+        this.#write(bytes, at, to);
+        at = to;
+      }
+    } catch (reason) {
+      state.end = start;
+      state.written = start;
+      state.durable = start;
+      if (isDiskFull(reason)) throw DrError.from(reason);
+      throw reason;
+    }
+    this.#checker.extend(state.end);
+  }
+
+  #onChecked(): void {
+    const isIdle = this.#checker.isIdle;
+    // At a record's end with nothing on its way: small traffic is checked at once again.
+    if (isIdle && this.#state.dispatched === this.#state.end) this.#isAhead = false;
+    this.#waiters.release(isIdle);
+  }
+
+  #onFault(reason: DrError): void {
+    // Order: who waits for progress hears of the damage before the cut resolves the rest.
+    this.#waiters.fail(reason);
+    this.rewind();
+    this.#fault = reason;
   }
 
   /** The offset must continue the log; an empty log may begin at the start of any file. */
@@ -110,9 +246,11 @@ export class ExactAppender {
         context: { offset, end: state.end, validatedEnd: state.dispatched },
       });
     }
+    this.rewind();
     while (!this.#files.isEmpty) this.#files.removeFirst();
     state.resetTo(offset);
-    this.rewind();
+    this.#ring.reset(offset);
+    this.#touched = offset;
   }
 
   /**
@@ -137,6 +275,8 @@ export class ExactAppender {
   #write(bytes: Buffer, from: number, to: number): void {
     const state = this.#state;
     const file = this.#files.ensure(state.end);
+    // Why before: a write that fails may have put some of it there.
+    this.#touched = Math.max(this.#touched, state.end + to - from);
     const position = state.end - file.start;
     writeFully(this.#layer, file.fd, bytes, { start: from, length: to - from, position });
     state.end += to - from;
@@ -190,7 +330,11 @@ export class ExactAppender {
       at = this.#fill(bytes, at, to, cursor.size);
       kind = cursor.read(this.#carry, 0, this.#carryLength, left);
     }
-    if (kind === 'partial') return to;
+    if (kind === 'partial') {
+      if (cursor.size <= RECORD_BYTES_MAX) return to;
+      this.#checked.problem = NO_RECORD;
+      return from;
+    }
     if (kind === 'blank') {
       this.#skip = left;
       return to;
@@ -246,7 +390,7 @@ export class ExactAppender {
 
   #damaged(offset: number, why: string): DrError {
     return new DrError('CORRUPT', `damaged record in the link's bytes at ${offset}: ${why}`, {
-      context: { offset },
+      context: { offset, file: this.#files.nameOf(offset) },
     });
   }
 }

@@ -97,6 +97,11 @@ export class LogFiles {
     return file;
   }
 
+  /** Path of the file that holds `offset`, whether it exists or not. */
+  nameOf(offset: number): string {
+    return path.join(this.folder, mappedFileName(this.startOf(offset)));
+  }
+
   /** Handle for durable writes into this file. */
   syncHandle(file: LogFile): number {
     if (file.syncFd < 0) file.syncFd = this.#layer.open(file.path, O_RDWR | O_DSYNC);

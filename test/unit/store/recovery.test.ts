@@ -193,7 +193,7 @@ function checkpointOf(offset: number): Buffer {
   bytes.writeBigInt64BE(BigInt(offset), 2064);
   bytes.writeUInt32BE(0x44524350, 2048);
   let crc = 0xffffffff;
-  for (const byte of Buffer.concat([bytes.subarray(0, 24), bytes.subarray(2056, 2072)])) {
+  for (const byte of Buffer.concat([bytes.subarray(0, 24), bytes.subarray(2056, 2080)])) {
     crc ^= byte;
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
   }

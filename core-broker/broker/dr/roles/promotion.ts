@@ -133,6 +133,8 @@ export class RoleChange {
     sink.closeGate(`promotion ${request.opId} is under way`);
     tableSink.closeGate(`promotion ${request.opId} is under way`);
     try {
+      // Order: everything received is checked before its end is judged.
+      await store.dispatched();
       await store.flush();
       await this.#endAtRecord(request);
       await store.dispatched();

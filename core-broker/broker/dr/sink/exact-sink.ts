@@ -13,6 +13,9 @@ import type { MessageStore } from '../../../store/index.ts';
 import type { SinkEnd, StandbySink } from '../../door.ts';
 import { HA_READ_BYTES } from '../../ha/index.ts';
 
+/** Reading goes on when this part of what waited is checked. */
+const DRAINED_PART = 16;
+
 export class StoreSink implements StandbySink {
   readonly #store: MessageStore;
   readonly #rootDir: string;
@@ -58,12 +61,21 @@ export class StoreSink implements StandbySink {
   }
 
   pendingBytes(): number {
-    const { maxOffset, writtenOffset } = this.#store.storeBounds();
-    return maxOffset - writtenOffset;
+    return this.#store.uncheckedBytes();
   }
 
   async drained(): Promise<void> {
-    await this.#store.durable(this.#store.storeBounds().maxOffset);
+    const pending = this.#store.uncheckedBytes();
+    const low = pending - pending / DRAINED_PART;
+    while (this.#store.uncheckedBytes() > low) await this.#store.checkedMore();
+  }
+
+  checkedMore(): Promise<void> {
+    return this.#store.checkedMore();
+  }
+
+  settled(): Promise<void> {
+    return this.#store.dispatched();
   }
 
   flush(): Promise<void> {
@@ -89,6 +101,7 @@ export class StoreSink implements StandbySink {
 
   /** Forced promotion only: bytes behind the last whole record are cut, they are no message. */
   async cutPartialRecord(): Promise<void> {
+    await this.#store.dispatched();
     const end = this.#store.validatedEnd();
     if (this.#store.storeBounds().maxOffset > end) await this.#cut(end);
   }

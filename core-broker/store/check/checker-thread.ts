@@ -1,0 +1,15 @@
+// Entry of the thread that checks link bytes: steps while there is something to check and sleeps on the
+// shared memory otherwise. It ends by itself when it is told to.
+// Invariant: the turn is read before the step, so nothing that happens during the step is slept over.
+import { workerData } from 'node:worker_threads';
+import { type CheckSetup, DigestRing } from './digest-ring.ts';
+import { LogFollower } from './log-follower.ts';
+
+const setup = workerData as CheckSetup;
+const ring = new DigestRing(setup.memory);
+const follower = new LogFollower(ring, setup);
+while (!ring.isStopped) {
+  const turn = ring.turn();
+  if (follower.step() !== 'moved') ring.sleep(turn);
+}
+follower.close();

@@ -1,0 +1,273 @@
+// The store's side of checking link bytes on another thread: gives orders, enters the digests that come
+// back, and says what was found. When the thread dies its work is done here, in slices.
+// Order: bytes are in the files → checked → entered (queue, index, `dispatched`); nothing is readable,
+// acknowledged or promoted before it was entered.
+// Invariant: rows of an earlier order change nothing, so whoever cuts the log gives a new order first.
+// Source: ours.
+import * as path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { createLog, DrError } from '../../base/index.ts';
+import { mappedFileName } from '../layout.ts';
+import { isDiskFull } from '../log/file-layer.ts';
+import type { LogState } from '../log/log-state.ts';
+import { RecordDigest } from '../queue/digest/record-digest.ts';
+import type { Dispatcher } from '../queue/dispatcher.ts';
+import type { Topic, TopicTable } from '../queue/topic-table.ts';
+import { type CheckSetup, DAMAGE, DigestRing, ROW } from './digest-ring.ts';
+import { LogFollower } from './log-follower.ts';
+
+/** Rows entered between two turns of the loop: about a millisecond. */
+const SLICE_ROWS = 8192;
+const RETRY_MS = 100;
+/** A thread that dies again and again is not started any more. */
+const DEATHS_MAX = 3;
+/** Source tree: .ts, run by type stripping. Published build: .js. */
+const ENTRY = new URL(
+  import.meta.url.endsWith('.ts') ? './checker-thread.ts' : './checker-thread.js',
+  import.meta.url,
+);
+const log = createLog('store');
+
+/** What a LogChecker needs of its store. */
+export interface CheckerParts {
+  state: LogState;
+  topics: TopicTable;
+  dispatcher: Dispatcher;
+  setup: Omit<CheckSetup, 'memory'>;
+  /** Module of the thread; tests give one that fails. */
+  entry?: URL;
+}
+
+export interface CheckListener {
+  /** Records were entered, or everything ordered was looked at. */
+  onChecked(): void;
+  /** The bytes at the validated end are damaged, or cannot be entered. */
+  onFault(reason: DrError): void;
+}
+
+export class LogChecker {
+  readonly #parts: CheckerParts;
+  readonly #listener: CheckListener;
+  readonly #digest = new RecordDigest();
+  #ring = new DigestRing();
+  #thread: Worker | undefined;
+  #gone: Promise<void> = Promise.resolve();
+  #isUp = false;
+  #deaths = 0;
+  /** Does the thread's work after its death. */
+  #own: LogFollower | undefined;
+  #isListening = false;
+  /** Number of the order in force, 0 = none; and whether its rows have begun. */
+  #order = 0;
+  #hasBegun = false;
+  #end = 0;
+  #isIdle = true;
+  /** By number of the checker. */
+  #topics: Topic[] = [];
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(parts: CheckerParts, listener: CheckListener) {
+    this.#parts = parts;
+    this.#listener = listener;
+  }
+
+  /** A thread waits for orders. */
+  get isReady(): boolean {
+    return this.#isUp;
+  }
+
+  /** Nothing that was ordered is left to check, but for a record that is not whole. */
+  get isIdle(): boolean {
+    return this.#isIdle;
+  }
+
+  /** Starts the thread, once; isReady tells when. */
+  warm(): void {
+    if (this.#thread !== undefined || this.#deaths >= DEATHS_MAX) return;
+    const workerData: CheckSetup = { ...this.#parts.setup, memory: this.#ring.memory };
+    const thread = new Worker(this.#parts.entry ?? ENTRY, { workerData, name: 'link-check' });
+    thread.unref();
+    this.#thread = thread;
+    thread.once('online', () => {
+      this.#isUp = this.#thread === thread;
+    });
+    thread.once('error', (reason) => this.#onDeath(thread, reason));
+    this.#gone = new Promise((resolve) => {
+      thread.once('exit', (code) => {
+        this.#onDeath(thread, new Error(`it ended with ${code}`));
+        resolve();
+      });
+    });
+  }
+
+  /** Checks [from, end) of the files; `from` is the validated end. */
+  begin(from: number, end: number): void {
+    this.#order = this.#ring.order(from, end);
+    this.#hasBegun = false;
+    this.#end = end;
+    this.#isIdle = false;
+    this.#goOn();
+  }
+
+  /** The files hold more. */
+  extend(end: number): void {
+    this.#end = end;
+    this.#isIdle = false;
+    this.#ring.extend(end);
+    this.#goOn();
+  }
+
+  /** Forgets what is under way. */
+  halt(): void {
+    if (this.#order === 0) return;
+    this.#order = 0;
+    this.#isIdle = true;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    // An order of nothing: the checker leaves the files alone.
+    this.#ring.order(0, 0);
+  }
+
+  /** Ends the thread; resolves when it is gone. */
+  async close(): Promise<void> {
+    this.halt();
+    this.#own?.close();
+    this.#own = undefined;
+    const thread = this.#thread;
+    this.#thread = undefined;
+    this.#isUp = false;
+    if (thread === undefined) return;
+    // Why not terminate(): a thread killed while it starts has taken the process with it.
+    thread.ref();
+    this.#ring.stop();
+    await this.#gone;
+    this.#ring = new DigestRing();
+  }
+
+  #onDeath(thread: Worker, reason: Error): void {
+    if (this.#thread !== thread) return;
+    this.#thread = undefined;
+    this.#isUp = false;
+    this.#deaths++;
+    log.error('store.checker_died', 'the thread that checks link bytes died; it is done here', {
+      deaths: this.#deaths,
+      reason: reason.message,
+    });
+    const old = this.#ring;
+    this.#ring = new DigestRing();
+    old.wakeReader();
+    if (this.#order === 0) return;
+    this.#own = new LogFollower(this.#ring, this.#parts.setup);
+    this.begin(this.#parts.state.dispatched, this.#end);
+  }
+
+  /** Sees to it that somebody looks at the ring. */
+  #goOn(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    // The process must not end while somebody waits for the check.
+    this.#thread?.ref();
+    void this.#run();
+  }
+
+  /** Never rejects: what goes wrong is a fault. */
+  async #run(): Promise<void> {
+    while (this.#order !== 0 && !this.#isIdle && this.#retry === undefined) {
+      const isOwn = this.#own !== undefined;
+      this.#turn();
+      if (this.#isIdle || this.#order === 0) break;
+      if (isOwn || this.#ring.peek() !== 0) await new Promise((resolve) => setImmediate(resolve));
+      else await this.#ring.arrival();
+    }
+    this.#isListening = false;
+    this.#thread?.unref();
+    this.#dismissOwn();
+  }
+
+  #turn(): void {
+    try {
+      this.#own?.step();
+      this.#enterRows();
+    } catch (reason) {
+      this.#stumble(reason);
+    }
+  }
+
+  /** A full disk under the queues only delays: the row stays the next one. */
+  #stumble(reason: unknown): void {
+    this.#ring.release();
+    if (!isDiskFull(reason)) {
+      this.#fail(DrError.from(reason));
+      return;
+    }
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#goOn();
+    }, RETRY_MS);
+  }
+
+  #fail(reason: DrError): void {
+    this.halt();
+    this.#listener.onFault(reason);
+  }
+
+  #enterRows(): void {
+    const ring = this.#ring;
+    const order = this.#order;
+    for (let rows = 0; rows < SLICE_ROWS && this.#order === order; rows++) {
+      const kind = ring.peek();
+      if (kind === 0) break;
+      if (kind > 0) this.#enterRecord();
+      else this.#note(kind);
+      ring.take();
+    }
+    ring.release();
+    if (this.#order === order) this.#listener.onChecked();
+  }
+
+  #enterRecord(): void {
+    if (!this.#hasBegun) return;
+    const { state, dispatcher } = this.#parts;
+    const topic = this.#topics[this.#ring.record(this.#digest)];
+    if (topic === undefined) throw new Error('a record came before its topic');
+    this.#digest.physicalOffset = state.dispatched;
+    dispatcher.enter(topic, this.#digest);
+  }
+
+  #note(kind: number): void {
+    const ring = this.#ring;
+    const value = ring.word(1);
+    if (kind === ROW.begin) {
+      this.#hasBegun = value === this.#order;
+      this.#topics = [];
+    } else if (!this.#hasBegun) {
+      return;
+    } else if (kind === ROW.topic) {
+      const name = ring.topicName();
+      this.#topics[value] = this.#parts.topics.ofBytes(name, 0, name.length);
+    } else if (kind === ROW.blank) {
+      this.#parts.state.dispatched += value;
+    } else if (kind === ROW.idle) {
+      this.#isIdle = value === (this.#end | 0);
+    } else if (kind === ROW.damage) {
+      this.#fail(this.#damaged(value));
+    }
+  }
+
+  #damaged(value: number): DrError {
+    const offset = this.#parts.state.dispatched;
+    const { folder, fileSize } = this.#parts.setup;
+    const file = path.join(folder, mappedFileName(offset - (offset % fileSize)));
+    const why = DAMAGE[value] ?? 'no valid record';
+    return new DrError('CORRUPT', `damaged record in the link's bytes at ${offset}: ${why}`, {
+      context: { offset, file },
+    });
+  }
+
+  /** The next time is a thread's again. */
+  #dismissOwn(): void {
+    if (this.#order !== 0 && !this.#isIdle) return;
+    this.#own?.close();
+    this.#own = undefined;
+  }
+}
