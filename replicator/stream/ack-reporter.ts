@@ -56,8 +56,8 @@ export class AckReporter {
         const end = this.#ports.checkedEnd();
         if (end <= this.#durable) {
           await this.#ports.checkedMore();
-          // Half a record is left: its rest is noted when it comes.
-          if (this.#ports.checkedEnd() <= this.#durable) return;
+          // Nothing to check but half a record: its rest is noted when it comes.
+          if (this.#ports.checkedEnd() === end) return;
           continue;
         }
         const startedMs = performance.now();

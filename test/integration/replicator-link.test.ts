@@ -248,10 +248,11 @@ describe('pace', () => {
     const halted = link.halt('op').then(() => {
       isHalted = true;
     });
-    const calls = stage.source.statusCalls.length;
-    await until(() => link.status().haltedBy === 'op' && calls > 0, 'the halt to begin');
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(isHalted).toBe(false);
+    await until(() => link.status().haltedBy === 'op', 'the halt to begin');
+    const flushes = stage.sink.flushedEnds.length;
+    let looks = 0;
+    await until(() => isHalted || ++looks > 40, 'a while to pass');
+    expect([isHalted, stage.sink.flushedEnds.length]).toEqual([false, flushes]);
     stage.sink.check();
     await halted;
     expect(stage.sink.validatedEnd()).toBe(stage.source.log.end);

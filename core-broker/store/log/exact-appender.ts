@@ -79,6 +79,8 @@ export class ExactAppender {
   #fault: DrError | undefined;
   /** End of what was ever written behind the validated end. */
   #touched = 0;
+  /** Validated end when the waiters heard of progress last. */
+  #told = -1;
   #windowFromMs = 0;
   #windowBytes = 0;
 
@@ -220,8 +222,11 @@ export class ExactAppender {
 
   #onChecked(): void {
     const isIdle = this.#checker.isIdle;
+    const { dispatched, end } = this.#state;
     // At a record's end with nothing on its way: small traffic is checked at once again.
-    if (isIdle && this.#state.dispatched === this.#state.end) this.#isAhead = false;
+    if (isIdle && dispatched === end) this.#isAhead = false;
+    if (!isIdle && dispatched === this.#told) return;
+    this.#told = dispatched;
     this.#waiters.release(isIdle);
   }
 
