@@ -28,8 +28,8 @@ export interface RequestTable {
 /** Pulls that wait for messages. */
 export interface PullHolder {
   readonly held: number;
-  /** Runs every held pull once more without holding it again (fence, role change). */
-  answerAll(): void;
+  /** Runs every held pull, or those of one connection, once more without holding it again. */
+  answerAll(of?: ServerConnection): void;
 }
 
 /** Delivery of delayed messages; only the active side runs it. Both calls are idempotent. */

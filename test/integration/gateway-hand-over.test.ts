@@ -1,5 +1,6 @@
 // A planned flip behind a gateway, between two real brokers: each client's one connection goes on at the
 // new region, between two of its frames, wherever the flip meets it. And everything that must end in a cut.
+import { AssertionError } from 'node:assert';
 import { once } from 'node:events';
 import * as net from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -12,6 +13,7 @@ import {
   isResponse,
   RELEASE_OPAQUE,
   type RemotingCommand,
+  signDrRequest,
 } from '../../core-broker/protocol/index.ts';
 import { createGateway, type Gateway } from '../../switchover/gateway/index.ts';
 import { type RawConnection, rawConnection } from '../support/raw-connection.ts';
@@ -71,10 +73,15 @@ async function client(through = gateway): Promise<RawConnection> {
 /** The next answer; brokers also push, to tell members of a group about each other (40). */
 async function answer(connection: RawConnection): Promise<RemotingCommand> {
   for (;;) {
-    const command = await connection.next();
+    const command = await Promise.race([connection.next(), later(PATIENT.timeout)]);
+    if (command === undefined) throw new AssertionError({ message: 'no answer came' });
     if (isResponse(command)) return command;
   }
 }
+
+/** Not the test's own time limit: an answer that is missing shall be called that. */
+const later = (ms: number): Promise<undefined> =>
+  new Promise((done) => setTimeout(done, ms, undefined).unref());
 
 const sendFrame = (body: string, opaque: number): Buffer =>
   encodeRequest(sendRequest(body), opaque);
@@ -343,6 +350,28 @@ describe('a cut', () => {
     deaf.close();
     dying.close();
   });
+});
+
+test('a side that writes answers everything it took before it gives a connection back', async () => {
+  const sync = await RegionPair.start({ flushDiskType: 'SYNC_FLUSH' });
+  const one = await rawConnection(sync.east.address);
+  opened.push(one);
+  const body = JSON.stringify({ region: 'west', epoch: 2 });
+  const nonce = `nonce-${Math.random()}`;
+  const signed = { code: DR_CODE.RELEASE, body, opId: 'op', nonce, nowMs: Date.now() };
+  const release = encodeRequest(signDrRequest(PAIR_SECRET, signed), RELEASE_OPAQUE);
+  const sends = Array.from({ length: 50 }, (_, i) => sendFrame(`a1:${i};`, i));
+  // One read: the sends are not on disk, so not acknowledged, when the request is looked at.
+  one.write(Buffer.concat([...sends, pullFrame(0, 50), release]));
+  const opaques: number[] = [];
+  for (let i = 0; i < 51; i++) opaques.push((await answer(one)).opaque);
+  expect(opaques.sort((a, b) => a - b)).toEqual(Array.from({ length: 51 }, (_, i) => i));
+  const notice = await answer(one);
+  expect(notice).toMatchObject({ opaque: RELEASE_OPAQUE, code: 0 });
+  expect(JSON.parse(String(notice.body))).toEqual({ bytes: 0 });
+  await one.closed();
+  expect(sync.east.broker?.store.bounds(QUEUE)?.max).toBe(50);
+  await sync.stop();
 });
 
 test('a stranger cannot have a connection given back', async () => {

@@ -34,6 +34,7 @@ export interface PairOptions {
   globalNameservers?: string[];
   /** Regional name server of each region. */
   nameservers?: Record<RegionName, string>;
+  flushDiskType?: 'ASYNC_FLUSH' | 'SYNC_FLUSH';
 }
 
 export class RegionPair {
@@ -75,6 +76,7 @@ export class RegionPair {
         defaultTopicQueueNums: 1,
         messageIndexEnable: false,
         messageDelayLevel: '1s 2s',
+        flushDiskType: this.#options.flushDiskType ?? 'ASYNC_FLUSH',
         namesrvAddr: this.#options.nameservers?.[name] ?? '',
       }),
       onFailure: (reason) => {

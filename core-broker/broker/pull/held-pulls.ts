@@ -76,9 +76,10 @@ export class HeldPulls implements PullHolder {
     this.#move(queues, queue, wakes);
   }
 
-  answerAll(): void {
+  answerAll(of?: ServerConnection): void {
+    const isMeant = (pull: HeldPull): boolean => of === undefined || pull.connection === of;
     for (const [topic, queues] of this.#topics) {
-      for (const queueId of [...queues.keys()]) this.#move(queues, { topic, queueId }, () => true);
+      for (const queueId of [...queues.keys()]) this.#move(queues, { topic, queueId }, isMeant);
     }
     this.#run();
   }

@@ -34,7 +34,7 @@ export async function releaseConnection(
   connection: ServerConnection,
   { parts, parking }: ReleaseParts,
 ): Promise<void> {
-  parts.pulls.answerAll();
+  parts.pulls.answerAll(connection);
   await settled(connection, parts);
   if (!connection.isOpen) return;
   // One tick from here on: nothing can be received or answered in between.
