@@ -273,9 +273,9 @@ export class KillSite {
     this.watch = new WriterWatch(stage);
   }
 
-  /** Both regions up; no order flows yet. */
+  /** Both regions up, orders go through a gateway; none flows yet. */
   static async open(name: string, everyMs: number): Promise<KillSite> {
-    const stage = await Stage.open(name);
+    const stage = await Stage.open(name, { gateway: true });
     try {
       const controller = await TappedController.open(stage);
       const flow = new OrderFlow({ nameserver: stage.regions.globalNameserver, everyMs });
