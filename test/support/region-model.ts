@@ -330,7 +330,7 @@ export class RegionModel {
   /** How long a delayed request is on its way. */
   delayMs = 200;
   readonly brokers: ModelBroker[] = [];
-  readonly flips = new Map<string, FlipResult & { isUp: boolean }>();
+  readonly flips = new Map<string, FlipResult & { isUp: boolean; handedOver?: boolean }>();
   readonly writers = new Map<number, Set<string>>();
   #delayed: { dueMs: number; run: () => void }[] = [];
   #nextId = 1;
@@ -394,6 +394,7 @@ export class RegionModel {
       if (code === DR_CODE.FLIP && epoch > flip.epoch) {
         flip.region = String(body['region']);
         flip.epoch = epoch;
+        flip.handedOver = body['handOver'] === true;
       }
       return { region: flip.region, epoch: flip.epoch, moved: 0 };
     }

@@ -307,6 +307,15 @@ describe('failover', () => {
     expect(world.violations()).toEqual([]);
   });
 
+  test('cuts clients off, also where the old side was sealed; only a planned switch hands them over', async () => {
+    await modelController(world, store).controller.switchover({});
+    expect([...world.flips.values()].map(({ handedOver }) => handedOver)).toEqual([true, true]);
+    world.advance(500);
+    const back = await modelController(world, store).controller.failover({ acceptDataLoss: true });
+    expect(back).toMatchObject({ outcome: 'done', epoch: 3 });
+    expect([...world.flips.values()].map(({ handedOver }) => handedOver)).toEqual([false, false]);
+  });
+
   test('a dead old side that refuses connections costs no time', async () => {
     cutEast();
     const { controller, events } = modelController(world, store);
