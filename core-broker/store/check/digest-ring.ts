@@ -75,6 +75,10 @@ export class DigestRing {
   /** Writer's and reader's own places; the shared words follow them. */
   #writing = 0;
   #reading = 0;
+  /** The other side's place when it was looked at last. Why kept: an atomic load per row costs more
+   * than the row's words. */
+  #writtenSeen = 0;
+  #readSeen = 0;
 
   constructor(memory?: SharedArrayBuffer) {
     this.memory = memory ?? new SharedArrayBuffer((CONTROL_WORDS + RING_WORDS) * 4);
@@ -113,13 +117,16 @@ export class DigestRing {
   /** First word of the next row, 0 when there is none. */
   peek(): number {
     const rows = this.#rows;
-    while (this.#reading !== Atomics.load(this.#control, WRITTEN)) {
+    for (;;) {
+      if (this.#reading === this.#writtenSeen) {
+        this.#writtenSeen = Atomics.load(this.#control, WRITTEN);
+        if (this.#reading === this.#writtenSeen) return 0;
+      }
       const at = this.#placeOf(this.#reading);
       const first = rows[at]!;
       if (first !== ROW.skip) return first;
       this.#reading = (this.#reading + this.#capacity - at) | 0;
     }
-    return 0;
   }
 
   /** Word `index` of the row under peek(). */
@@ -259,11 +266,14 @@ export class DigestRing {
 
   /** Place of a row of `words` words, or -1. */
   #room(words: number): number {
-    const free = this.#capacity - ((this.#writing - Atomics.load(this.#control, READ)) | 0);
     const at = this.#placeOf(this.#writing);
     const left = this.#capacity - at;
     const needed = words > left ? left + words : words;
-    if (needed > free) return -1;
+    const most = this.#capacity - needed;
+    if (((this.#writing - this.#readSeen) | 0) > most) {
+      this.#readSeen = Atomics.load(this.#control, READ);
+      if (((this.#writing - this.#readSeen) | 0) > most) return -1;
+    }
     this.#writing = (this.#writing + needed) | 0;
     if (needed === words) return at;
     this.#rows[at] = ROW.skip;

@@ -16,8 +16,8 @@ import type { Topic, TopicTable } from '../queue/topic-table.ts';
 import { type CheckSetup, DAMAGE, DigestRing, ROW } from './digest-ring.ts';
 import { LogFollower } from './log-follower.ts';
 
-/** Rows entered between two turns of the loop: about a millisecond. */
-const SLICE_ROWS = 8192;
+/** Rows entered between two turns of the loop, 0.3 ms: bytes that arrive are taken first. */
+const SLICE_ROWS = 2048;
 const RETRY_MS = 100;
 /** A thread that dies again and again is not started any more. */
 const DEATHS_MAX = 3;

@@ -3,6 +3,7 @@
 // Source: RocketMQ IndexService.buildIndex / IndexFile.indexKeyHashMethod, behaviour only.
 import { continueJavaHash, SysFlag } from '../../../protocol/index.ts';
 import type { PropertyMarks } from '../../door.ts';
+import { viewOf } from '../../log/record-bytes.ts';
 import type { RecordDigest } from './record-digest.ts';
 
 const BLANK = 32;
@@ -39,16 +40,15 @@ export function indexKeys(
 /** Hash of `topic#` + bytes [start, end), or -1 when there are none. Four bytes a step: h * 31^4 + .. */
 function keyHash(prefix: number, buf: Buffer, start: number, end: number): number {
   if (end <= start) return -1;
+  const words = viewOf(buf);
   let hash = prefix;
   let at = start;
   for (const fast = end - 3; at < fast; at += 4) {
-    const b0 = buf[at]!;
-    const b1 = buf[at + 1]!;
-    const b2 = buf[at + 2]!;
-    const b3 = buf[at + 3]!;
-    if ((b0 | b1 | b2 | b3) > 0x7f) break;
-    const low = b0 * 29_791 + b1 * 961 + b2 * 31 + b3;
-    hash = (Math.imul(hash, 923_521) + low) | 0;
+    const word = words.getInt32(at);
+    if ((word & 0x80808080) !== 0) break;
+    const high = (word >>> 24) * 29_791 + ((word >>> 16) & 0x7f) * 961;
+    const low = ((word >>> 8) & 0x7f) * 31 + (word & 0x7f);
+    hash = (Math.imul(hash, 923_521) + high + low) | 0;
   }
   for (; at < end; at++) {
     const byte = buf[at]!;
