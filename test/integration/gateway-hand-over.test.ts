@@ -54,7 +54,7 @@ async function gatewayTo(east: string, west: string, secret = PAIR_SECRET): Prom
         ['west', new Map([['broker-a', place(west)]])],
       ]),
       initialRegion: 'east',
-      statePath: `${pair.east.root}.gateway-${Math.random()}`,
+      statePath: `${pair.east.root}/gateway-${Math.random()}`,
       control: { host: '127.0.0.1', port: 0 },
       secret,
       warnings: [],
