@@ -1,5 +1,6 @@
 // Bulk bytes of a link: written first, checked by another thread, entered when it says so. What may go
 // wrong between the write and the check must leave a copy that tells the truth and can go on.
+import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +10,7 @@ import { type FileMessageStore, partsOf } from '../../core-broker/store/message-
 import { recordSource, smallStoreOptions, tempFolder } from '../support/store-options.ts';
 import { until } from '../support/until.ts';
 
+const POURER = path.join(import.meta.dirname, '../support/link-pourer.ts');
 const FILE_BYTES = 2 * 1024 * 1024;
 const BULK = 1024 * 1024;
 const SHAPE = { mappedFileSizeCommitLog: FILE_BYTES, mappedFileSizeConsumeQueue: 60_000 };
@@ -94,6 +96,22 @@ function damagedAt(offset: number, byte = 8): Buffer {
   const bad = Buffer.from(bytes);
   bad[offset + byte] = bad[offset + byte]! ^ 1;
   return bad;
+}
+
+/** Kills the pouring child after so many lines, unless it was level before. */
+async function pourAndKill(root: string, log: string, lines: number) {
+  const args = [POURER, root, log, JSON.stringify(SHAPE)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece;
+    if (text.split('\n').length > lines || text.includes('level')) child.kill('SIGKILL');
+  });
+  await new Promise((resolve) => child.on('close', resolve));
+  const whole = text.split('\n').slice(0, -1);
+  const isLevel = whole.at(-1) === 'level';
+  const [told = 0, unchecked = 0] = (whole.at(isLevel ? -2 : -1) ?? '').split(' ').map(Number);
+  return { told, isLevel, isAhead: unchecked > 0 };
 }
 
 const end = (copy: MessageStore): number => copy.storeBounds().maxOffset;
@@ -263,6 +281,25 @@ describe('a kill while bulk bytes wait', () => {
     pour(again, bytes, again.validatedEnd());
     await again.dispatched();
     await expectWhole(again);
+  });
+
+  test('SIGKILL again and again during a catch-up: what was told stays, the copy becomes whole', async () => {
+    const root = folder();
+    const log = path.join(folder(), 'log');
+    fs.writeFileSync(log, bytes);
+    let kills = 0;
+    for (let lines = 2; ; lines += 3) {
+      const { told, isLevel, isAhead } = await pourAndKill(root, log, lines);
+      if (isAhead) kills++;
+      const copy = await open(root);
+      expect(copy.validatedEnd()).toBeGreaterThanOrEqual(told);
+      expect(copy.storeBounds().maxOffset).toBe(copy.validatedEnd());
+      expect((await readAll(copy)).equals(bytes.subarray(0, copy.validatedEnd()))).toBe(true);
+      if (isLevel) await expectWhole(copy);
+      await copy.close();
+      if (isLevel) break;
+    }
+    expect(kills).toBeGreaterThan(1);
   });
 
   test('and one of them is damaged: the copy ends before it and goes on', async () => {

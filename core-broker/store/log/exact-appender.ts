@@ -25,7 +25,7 @@ const BATCH_RECORDS = 1024;
 const NO_RECORD = 'no valid record';
 /** More than this within the window is bulk: below, a check at once is sooner done than handed over. */
 const BULK_BYTES = 512 * 1024;
-const BULK_WINDOW_MS = 10;
+const BULK_WINDOW_MS = 25;
 
 export interface ExactParts {
   files: LogFiles;
