@@ -48,6 +48,12 @@ export const storeFixtures = (): string[] =>
 export const storeTruth = (name: string): StoreTruth =>
   JSON.parse(fs.readFileSync(path.join(STORES, name, 'truth.json'), 'utf8')) as StoreTruth;
 
+/** When the store was recorded: its newest file, ms. */
+export function recordedAtMs(name: string): number {
+  const text = fs.readFileSync(path.join(STORES, name, 'files.json'), 'utf8');
+  return Math.max(...(JSON.parse(text) as PackedFile[]).map((file) => file.mtimeMs));
+}
+
 /** Bytes the packed store takes in the repository. */
 export const packedBytes = (name: string): number =>
   fs
