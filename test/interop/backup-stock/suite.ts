@@ -1,20 +1,21 @@
 // Stock Apache brokers 4.9.7 and 5.5.0 boot from a restored backup and serve every message and offset,
 // purged starts of queues included; and a live stock broker's store goes through backup and restore.
+// One test file per version calls this, so that both run side by side.
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Backup, backupConfigSchema } from '../../backup/index.ts';
-import { initBackup } from '../support/backup/init-backup.ts';
-import { buildStore, topicTable } from '../support/backup/log-builder.ts';
-import { freePort } from '../support/dr-parts.ts';
+import { type Backup, backupConfigSchema } from '../../../backup/index.ts';
+import { initBackup } from '../../support/backup/init-backup.ts';
+import { buildStore, topicTable } from '../../support/backup/log-builder.ts';
+import { freePort } from '../../support/dr-parts.ts';
 import {
   mqadmin,
   type RunningServer,
   type ServerVersion,
   startBroker,
   startNameserver,
-} from './peers/rocketmq.ts';
+} from '../peers/rocketmq.ts';
 
 const FILE_BYTES = 1024 * 1024;
 let folder: string;
@@ -72,7 +73,12 @@ function boundsOf(text: string): Record<string, [number, number]> {
 
 const messagesIn = (text: string): number => text.match(/MSGID:/g)?.length ?? 0;
 
-describe.each<ServerVersion>(['5.5.0', '4.9.7'])('a stock %s broker', (version) => {
+/** Defines the tests for one version. */
+export function testBackupOfStock(version: ServerVersion): void {
+  describe(`a stock ${version} broker`, () => defineTests(version));
+}
+
+function defineTests(version: ServerVersion): void {
   test('boots from a restored store whose older files were purged', async () => {
     const root = path.join(folder, 'source');
     const shape = { fileBytes: FILE_BYTES, start: 3 * FILE_BYTES, queueStart: 1_000 };
@@ -143,4 +149,4 @@ describe.each<ServerVersion>(['5.5.0', '4.9.7'])('a stock %s broker', (version) 
     const all = await again.admin('consumeMessage', ...place, '-o', '0', '-c', '3');
     expect(messagesIn(all)).toBe(3);
   });
-});
+}
