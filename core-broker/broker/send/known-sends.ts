@@ -3,7 +3,7 @@
 // Invariant: only the plain road is remembered, and only as long as its topic and the configuration of
 // the topic are the very objects it was learned with; everything else takes the scanned road.
 import { type SendRequestView, type SendShape, shapeOf } from '../../protocol/index.ts';
-import type { PropertyMarks, RecordSource } from '../../store/index.ts';
+import type { RecordSource } from '../../store/index.ts';
 import type { Topic } from '../metadata/index.ts';
 
 /** One producer process sends few kinds of headers at a time. */
@@ -16,7 +16,7 @@ export interface KnownSend {
   readonly shape: SendShape;
   readonly topic: Topic;
   readonly config: Topic['config'];
-  /** Filled but for queue, time and body. */
+  /** Filled but for queue, time and body. Who sets the body takes it out again. */
   readonly record: RecordSource;
   readonly uniqueStart: number;
   readonly uniqueLength: number;
@@ -27,11 +27,12 @@ export interface Lesson {
   chunk: Buffer;
   view: SendRequestView;
   topic: Topic;
+  /** As it was appended, with marks. */
   record: RecordSource;
-  /** UNIQ_KEY in the record's properties. */
-  uniqueStart: number;
-  uniqueLength: number;
 }
+
+/** Why: a record that goes on holding its last body holds the chunk of a whole socket read. */
+export const NO_BODY: Buffer = Buffer.alloc(0);
 
 export class KnownSends {
   readonly #known: KnownSend[] = [];
@@ -67,12 +68,10 @@ export class KnownSends {
 
 const isValid = ({ topic, config }: KnownSend): boolean => topic.config === config && !topic.isGone;
 
-const copyOf = (marks: PropertyMarks | undefined) => marks && { ...marks };
-
-function learn({ chunk, view, topic, record, ...unique }: Lesson): KnownSend | undefined {
+function learn({ chunk, view, topic, record }: Lesson): KnownSend | undefined {
+  const { marks, properties, propertiesLength } = record;
   // Why: a key of our making would be the same for every send.
-  if (unique.uniqueStart >= view.propertiesLength) return undefined;
-  const { properties, propertiesLength } = record;
+  if (marks === undefined || marks.uniqStart >= view.propertiesLength) return undefined;
   const shape = shapeOf(chunk, view, propertiesLength - view.propertiesLength);
   if (shape === undefined) return undefined;
   properties.copy(shape.text, 0, 0, propertiesLength);
@@ -80,8 +79,15 @@ function learn({ chunk, view, topic, record, ...unique }: Lesson): KnownSend | u
     shape,
     topic,
     config: topic.config,
-    record: { ...record, properties: shape.text, propertiesStart: 0, marks: copyOf(record.marks) },
-    ...unique,
+    record: {
+      ...record,
+      body: NO_BODY,
+      properties: shape.text,
+      propertiesStart: 0,
+      marks: { ...marks },
+    },
+    uniqueStart: marks.uniqStart,
+    uniqueLength: marks.uniqEnd - marks.uniqStart,
     isOneway: view.isOneway,
   };
 }

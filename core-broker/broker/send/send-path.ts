@@ -32,7 +32,7 @@ import {
 import { refusalOf, refuse } from '../response-codes.ts';
 import { emptyRecord } from '../writing/index.ts';
 import { BatchSend } from './batch-send.ts';
-import { type KnownSend, KnownSends } from './known-sends.ts';
+import { type KnownSend, KnownSends, NO_BODY } from './known-sends.ts';
 import { isPlainText } from './plain-text.ts';
 import { RareSend } from './rare-send.ts';
 import type { StoredProperties } from './stored-properties.ts';
@@ -100,7 +100,8 @@ export class SendPath {
     const mayWrite = (config.brokerPermission & Perm.WRITE) !== 0;
     // Whatever would be refused takes the road that says why.
     if (!mayWrite || config.startAcceptSendRequestTimeStamp > 0) return false;
-    if (bodyLength > config.maxMessageSize || !hasQueue(topic, queueId)) return false;
+    if (bodyLength > config.maxMessageSize || queueId < 0 || queueId >= queuesOf(topic))
+      return false;
     record.queueId = queueId;
     record.bornTimestampMs = shape.bornTimestampMs;
     record.body = chunk;
@@ -114,6 +115,7 @@ export class SendPath {
     } catch (reason) {
       this.#refuse(connection, { opaque: shape.opaque, isOneway: known.isOneway }, reason);
     }
+    record.body = NO_BODY;
     return true;
   }
 
@@ -182,15 +184,7 @@ export class SendPath {
   #remember(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
     const session = sessionOf(connection);
     session.knownSends ??= new KnownSends();
-    const { uniqueStart, uniqueLength } = this.#properties;
-    session.knownSends.missed({
-      chunk,
-      view,
-      topic: this.#topic,
-      record: this.#record,
-      uniqueStart,
-      uniqueLength,
-    });
+    session.knownSends.missed({ chunk, view, topic: this.#topic, record: this.#record });
   }
 
   #appendRare(connection: ServerConnection, chunk: Buffer, view: SendRequestView): AppendResult {
@@ -299,8 +293,8 @@ export const isSendCode = (code: number): boolean =>
   code === RequestCode.SEND_BATCH_MESSAGE;
 
 function chooseQueue(topic: Topic, queueId: number): number {
-  const { readQueueNums, writeQueueNums, topicName } = topic.config;
-  const max = Math.max(readQueueNums, writeQueueNums);
+  const { writeQueueNums, topicName } = topic.config;
+  const max = queuesOf(topic);
   if (queueId >= max) {
     refuse(
       ResponseCode.INVALID_PARAMETER,
@@ -310,8 +304,8 @@ function chooseQueue(topic: Topic, queueId: number): number {
   return queueId >= 0 ? queueId : Math.floor(Math.random() * Math.max(writeQueueNums, 1));
 }
 
-const hasQueue = ({ config }: Topic, queueId: number): boolean =>
-  queueId >= 0 && queueId < Math.max(config.readQueueNums, config.writeQueueNums);
+const queuesOf = ({ config }: Topic): number =>
+  Math.max(config.readQueueNums, config.writeQueueNums);
 
 function refuseForbidden(topic: string): void {
   if (!isSendForbidden(topic)) return;
