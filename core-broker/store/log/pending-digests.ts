@@ -5,6 +5,7 @@
 // queue offset and body CRC are compared), because a log may be cut and grow again.
 import { javaHashCodeOfBytes } from '../../protocol/index.ts';
 import type { AppendResult, PropertyMarks, RecordSource } from '../door.ts';
+import { DispatchProperties } from '../queue/digest/dispatch-properties.ts';
 import { indexKeys } from '../queue/digest/index-keys.ts';
 import { RecordDigest } from '../queue/digest/record-digest.ts';
 import type { Topic } from '../queue/topic-table.ts';
@@ -25,14 +26,7 @@ export class PendingDigests {
   readonly #hasIndex: boolean;
   readonly #slots: PendingDigest[] = [];
   /** Places in the ring. */
-  readonly #found: PropertyMarks = {
-    tagsStart: -1,
-    tagsEnd: -1,
-    keysStart: -1,
-    keysEnd: -1,
-    uniqStart: -1,
-    uniqEnd: -1,
-  };
+  readonly #found = new DispatchProperties();
   readonly #keys = { prefix: 0, found: this.#found, digest: new RecordDigest() };
   #head = 0;
   #tail = 0;
@@ -44,7 +38,8 @@ export class PendingDigests {
 
   /** Keeps the digest of a record with marks that was encoded at `at` of the ring. */
   note(record: RecordSource, result: AppendResult, at: number): void {
-    if (record.marks === undefined || this.#tail - this.#head === SLOTS) return;
+    const { marks } = record;
+    if (marks === undefined || this.#tail - this.#head === SLOTS) return;
     const slot = this.#slotFor(this.#tail++);
     const { digest } = slot;
     slot.topic = record.topic as Topic;
@@ -56,7 +51,7 @@ export class PendingDigests {
     digest.queueOffset = result.queueOffset;
     digest.storeTimestampMs = result.storeTimestampMs;
     digest.isQueued = !isOutsideQueues(record.sysFlag);
-    this.#place(record, at + result.sizeBytes - record.propertiesLength);
+    this.#place(marks, at + result.sizeBytes - record.propertiesLength);
     const { tagsStart, tagsEnd } = this.#found;
     const { bytes } = this.#ring;
     const hasTag = digest.isQueued && tagsEnd > tagsStart;
@@ -98,8 +93,7 @@ export class PendingDigests {
   }
 
   /** Marks of the properties as places in the ring. */
-  #place({ marks }: RecordSource, at: number): void {
-    if (marks === undefined) return;
+  #place(marks: PropertyMarks, at: number): void {
     const found = this.#found;
     const hasTags = marks.tagsStart >= 0;
     found.tagsStart = hasTags ? at + marks.tagsStart : -1;
