@@ -4,7 +4,7 @@
 // SYNC_FLUSH: one O_DSYNC write per commit, up to two in flight, acknowledged in order.
 // Invariant: `written` and `durable` only grow, in log order, after a write that reported every byte.
 // A full disk stops the writer, keeps what is pending and tries again; another error stops it for good.
-import { createLog, DrError } from '../../base/index.ts';
+import { createLog, DrError, sleep } from '../../base/index.ts';
 import type { FlushDiskType } from '../door.ts';
 import { type FileLayer, isDiskFull } from './file-layer.ts';
 import type { LogFile, LogFiles } from './log-files.ts';
@@ -82,7 +82,7 @@ export class LogWriter {
 
   /** Resolves when no write is in flight any more; after close(). */
   async settled(): Promise<void> {
-    while (this.hasWritesInFlight) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (this.hasWritesInFlight) await sleep(1);
   }
 
   readonly #turn = (): void => {

@@ -9,7 +9,7 @@
 // only when no reply of ours is outstanding. A client whose upstream cannot be reached keeps waiting in
 // the parking and is refused with code 16 when its time is up. Source: switchover "What clients see".
 import * as net from 'node:net';
-import { createLog, DrError, gauge } from '../../../base/index.ts';
+import { createLog, DrError, gauge, sleep } from '../../../base/index.ts';
 import { DR_CODE, decodeCommand } from '../../../protocol/index.ts';
 import { type ServerConnection, type Splice, splice } from '../../../remoting/index.ts';
 import type { Admission } from '../../admission.ts';
@@ -187,13 +187,11 @@ export class Relay {
       const upstream = address === undefined ? undefined : await connectTo(address);
       if (upstream !== undefined) return { upstream, target };
       if (attempt === 1) log.warn('relay.unreachable', 'no connection upstream', { ...target });
-      await pause(CONNECT_AGAIN_MS);
+      await sleep(CONNECT_AGAIN_MS);
     }
     return { target: this.#target };
   }
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function connectTo(address: { host: string; port: number }): Promise<net.Socket | undefined> {
   return new Promise((resolve) => {

@@ -5,7 +5,7 @@
 // the other side before anything else arrives there.
 // Invariant: a frame is either answered here or given back, never both. Right in every role: a side that
 // writes has nothing parked and gives back none. Source: ours.
-import { createLog, LIMITS } from '../../../base/index.ts';
+import { createLog, LIMITS, sleep } from '../../../base/index.ts';
 import {
   decodeCommand,
   encodeCommand,
@@ -22,7 +22,6 @@ import type { Parking } from '../parking.ts';
 const log = createLog('dr');
 /** An answer that is still outstanding is looked for this often. */
 const SETTLE_MS = 5;
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export interface ReleaseParts {
   parts: BrokerParts;
@@ -61,7 +60,7 @@ export async function releaseConnection(
 export async function settled(connection: ServerConnection, parts: BrokerParts): Promise<void> {
   const session = parts.frames.sessionOf(connection);
   const isOwing = () => session.withheldReplies > 0 || connection.unanswered > 0;
-  while (connection.isOpen && isOwing()) await pause(SETTLE_MS);
+  while (connection.isOpen && isOwing()) await sleep(SETTLE_MS);
 }
 
 /** The same heartbeat, but nobody waits for an answer to it. */
