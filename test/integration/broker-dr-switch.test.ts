@@ -8,7 +8,7 @@ import {
   type PromoteResult,
   type SealedTailToken,
 } from '../../core-broker/protocol/index.ts';
-import { RegionPair } from '../support/region-pair.ts';
+import { READERS_HEARTBEAT, RegionPair } from '../support/region-pair.ts';
 import { logBytes } from '../support/small-store.ts';
 
 let pair: RegionPair;
@@ -113,22 +113,8 @@ describe('planned switch', () => {
   });
 
   it('replays the heartbeat, so that the promoted side knows the group of an old connection', async () => {
-    const heartbeat = {
-      clientID: 'client-1',
-      producerDataSet: [],
-      consumerDataSet: [
-        {
-          groupName: 'readers',
-          consumeType: 'CONSUME_PASSIVELY',
-          messageModel: 'CLUSTERING',
-          consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
-          subscriptionDataSet: [],
-          unitMode: false,
-        },
-      ],
-    };
     const reader = createAndKeep();
-    const body = JSON.stringify(heartbeat);
+    const body = JSON.stringify(READERS_HEARTBEAT);
     await reader.call(pair.east.address, { code: 34, body }, 3_000);
     const token = await prepare();
     await promote(token);

@@ -17,7 +17,7 @@ import {
 } from '../../core-broker/protocol/index.ts';
 import { createGateway, type Gateway } from '../../switchover/gateway/index.ts';
 import { type RawConnection, rawConnection } from '../support/raw-connection.ts';
-import { PAIR_SECRET, RegionPair, sendRequest } from '../support/region-pair.ts';
+import { PAIR_SECRET, READERS_HEARTBEAT, RegionPair, sendRequest } from '../support/region-pair.ts';
 import { SwitchByHand } from '../support/regions/switch-by-hand.ts';
 
 const OP = { opId: 'op-1' };
@@ -112,21 +112,6 @@ async function carriedTo(region: 'east' | 'west'): Promise<number> {
   const found = text.split('\n').find((each) => each.startsWith(line));
   return Number(found?.slice(line.length) ?? 0);
 }
-
-const HEARTBEAT = {
-  clientID: 'client-1',
-  producerDataSet: [],
-  consumerDataSet: [
-    {
-      groupName: 'readers',
-      consumeType: 'CONSUME_PASSIVELY',
-      messageModel: 'CLUSTERING',
-      consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
-      subscriptionDataSet: [],
-      unitMode: false,
-    },
-  ],
-};
 
 /** A pull that waits for a message, with its own subscription. */
 const pullFrame = (queueOffset: number, opaque: number): Buffer => {
@@ -228,7 +213,7 @@ describe('a planned flip', () => {
 
   test('answers held pulls and takes the client, known with its group, to the new region', async () => {
     const reader = await client();
-    reader.write(encodeRequest({ code: 34, body: JSON.stringify(HEARTBEAT) }, 1));
+    reader.write(encodeRequest({ code: 34, body: JSON.stringify(READERS_HEARTBEAT) }, 1));
     expect(await answer(reader)).toMatchObject({ opaque: 1, code: 0 });
     reader.write(sendFrame('a1:0;', 2));
     expect(await answer(reader)).toMatchObject({ opaque: 2, code: 0 });

@@ -144,6 +144,22 @@ export class RegionPair {
   }
 }
 
+/** Heartbeat of a consumer of the group `readers`. */
+export const READERS_HEARTBEAT = {
+  clientID: 'client-1',
+  producerDataSet: [],
+  consumerDataSet: [
+    {
+      groupName: 'readers',
+      consumeType: 'CONSUME_PASSIVELY',
+      messageModel: 'CLUSTERING',
+      consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+      subscriptionDataSet: [],
+      unitMode: false,
+    },
+  ],
+};
+
 export interface SendMore {
   topic?: string;
   properties?: string;
