@@ -38,20 +38,13 @@ export const ROW = {
   idle: -2,
   /** An end marker: bytes up to the end of the file. */
   blank: -3,
-  /** The bytes at the position are damaged: why (see DAMAGE). Nothing follows under this order. */
+  /** The bytes at the position are damaged: why (index into DAMAGE). Nothing follows under this order. */
   damage: -4,
   /** A topic, before its first record: number, length, the bytes of the name. */
   topic: -5,
   /** Unused words up to the end of the ring. */
   skip: -6,
 } as const;
-
-export const DAMAGE = [
-  'no valid record',
-  'another position inside',
-  'body CRC differs',
-  'impossible topic',
-] as const;
 
 /** What the checking thread is told when it starts. */
 export interface CheckSetup {

@@ -10,10 +10,11 @@ import { createLog, DrError } from '../../base/index.ts';
 import { mappedFileName } from '../layout.ts';
 import { isDiskFull } from '../log/file-layer.ts';
 import type { LogState } from '../log/log-state.ts';
+import { DAMAGE } from '../log/record-bytes.ts';
 import { RecordDigest } from '../queue/digest/record-digest.ts';
 import type { Dispatcher } from '../queue/dispatcher.ts';
 import type { Topic, TopicTable } from '../queue/topic-table.ts';
-import { type CheckSetup, DAMAGE, DigestRing, ROW } from './digest-ring.ts';
+import { type CheckSetup, DigestRing, ROW } from './digest-ring.ts';
 import { LogFollower } from './log-follower.ts';
 
 /** Rows entered between two turns of the loop, 0.3 ms: bytes that arrive are taken first. */
@@ -258,7 +259,7 @@ export class LogChecker {
     const offset = this.#parts.state.dispatched;
     const { folder, fileSize } = this.#parts.setup;
     const file = path.join(folder, mappedFileName(offset - (offset % fileSize)));
-    const why = DAMAGE[value] ?? 'no valid record';
+    const why = DAMAGE[value] ?? DAMAGE[0];
     return new DrError('CORRUPT', `damaged record in the link's bytes at ${offset}: ${why}`, {
       context: { offset, file },
     });

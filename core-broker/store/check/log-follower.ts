@@ -9,11 +9,11 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { DrError } from '../../base/index.ts';
 import { mappedFileName } from '../layout.ts';
-import { RecordCursor } from '../log/record-bytes.ts';
+import { DAMAGE, RecordCursor } from '../log/record-bytes.ts';
 import { DelayLevels } from '../queue/digest/delay-levels.ts';
 import { Digester } from '../queue/digest/digester.ts';
 import { type Topic, TopicTable } from '../queue/topic-table.ts';
-import { type CheckSetup, DAMAGE, type DigestRing, ROW } from './digest-ring.ts';
+import { type CheckSetup, type DigestRing, ROW } from './digest-ring.ts';
 
 /** Fits into the second-level cache, so that the CRC finds the bytes there. */
 const PIECE_BYTES = 256 * 1024;
@@ -151,8 +151,8 @@ export class LogFollower {
 
   /** Index into DAMAGE, 0 = none (a record that is none at all never comes here). */
   #damageOf(): number {
-    if (this.#cursor.physicalOffset !== this.#position) return 1;
-    if (!this.#cursor.bodyMatches(this.#buffer)) return 2;
+    const damage = this.#cursor.damageAt(this.#buffer, this.#position);
+    if (damage !== 0) return damage;
     this.#topic = this.#topicOf();
     return this.#topic === undefined ? 3 : 0;
   }

@@ -16,13 +16,13 @@ import type { Dispatcher } from '../queue/dispatcher.ts';
 import { type FileLayer, isDiskFull, writeFully } from './file-layer.ts';
 import type { LogFiles } from './log-files.ts';
 import type { LogState } from './log-state.ts';
-import { RecordCursor } from './record-bytes.ts';
+import { DAMAGE, RecordCursor } from './record-bytes.ts';
 import type { Ring } from './ring.ts';
 
 const CARRY_BYTES_FIRST = 64 * 1024;
 const HEAD_BYTES = 8;
 const BATCH_RECORDS = 1024;
-const NO_RECORD = 'no valid record';
+const NO_RECORD = DAMAGE[0];
 /** More than this within the window is bulk: below, a check at once is sooner done than handed over. */
 const BULK_BYTES = 512 * 1024;
 const BULK_WINDOW_MS = 25;
@@ -402,6 +402,6 @@ export class ExactAppender {
 
 /** What is wrong with the record that must stand at `offset` of the log. */
 function problemOf(bytes: Buffer, cursor: RecordCursor, offset: number): string | undefined {
-  if (cursor.physicalOffset !== offset) return 'another position inside';
-  return cursor.bodyMatches(bytes) ? undefined : 'body CRC differs';
+  const damage = cursor.damageAt(bytes, offset);
+  return damage === 0 ? undefined : DAMAGE[damage];
 }

@@ -48,6 +48,14 @@ export function writeInt32(buf: Uint8Array, at: number, value: number): void {
   buf[at + 3] = value;
 }
 
+/** What can be wrong where a record must stand; its index is what threads tell each other. */
+export const DAMAGE = [
+  'no valid record',
+  'another position inside',
+  'body CRC differs',
+  'impossible topic',
+] as const;
+
 /** Positions are absolute in the buffer given to `read`. */
 export class RecordCursor {
   at = 0;
@@ -89,6 +97,12 @@ export class RecordCursor {
     const { bodyStart, bodyLength } = this;
     if (bodyLength === 0) return true;
     return bodyCrcInView(viewOf(buf), bodyStart, bodyStart + bodyLength) === this.bodyCrc;
+  }
+
+  /** What is wrong with the record that must stand at `offset`: index into DAMAGE, 0 = nothing. */
+  damageAt(buf: Buffer, offset: number): number {
+    if (this.physicalOffset !== offset) return 1;
+    return this.bodyMatches(buf) ? 0 : 2;
   }
 
   /** True when the properties end with a zero byte, which no text of RocketMQ does. */

@@ -5,7 +5,7 @@
 import { DrError } from '../../base/index.ts';
 import type { LogFiles } from '../log/log-files.ts';
 import type { LogState } from '../log/log-state.ts';
-import { int32At, RecordCursor } from '../log/record-bytes.ts';
+import { DAMAGE, int32At, RecordCursor } from '../log/record-bytes.ts';
 import type { Ring } from '../log/ring.ts';
 
 /** Bytes from a record's start that surely hold its store timestamp. */
@@ -62,8 +62,8 @@ export class LogView {
     const cursor = this.#cursor;
     const kind = cursor.read(bytes, at, bytes.length, this.#files.leftAt(offset));
     if (kind !== 'record') throw this.corrupt(offset, 'no whole record');
-    if (cursor.physicalOffset !== offset) throw this.corrupt(offset, 'another position inside');
-    if (!cursor.bodyMatches(bytes)) throw this.corrupt(offset, 'body CRC differs');
+    const damage = cursor.damageAt(bytes, offset);
+    if (damage !== 0) throw this.corrupt(offset, DAMAGE[damage] ?? DAMAGE[0]);
     return cursor.size;
   }
 
