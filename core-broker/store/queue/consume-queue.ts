@@ -209,6 +209,14 @@ export class ConsumeQueue implements QueueRef {
     this.#setEnd(0);
   }
 
+  /**
+   * An empty queue goes on at n: its messages are gone from the log, its numbers are not used again.
+   * Durable with the next sync of the queue files.
+   */
+  beginAt(n: number): void {
+    if (this.max === 0 && n > 0) this.#startAt(n);
+  }
+
   /** Why pre-blank: Apache opens a queue that starts in the middle only with padded entries. */
   #startAt(n: number): void {
     const position = n * CQ_ENTRY_BYTES;

@@ -102,6 +102,19 @@ export class IndexFile {
     }
   }
 
+  /** Every entry in order of arrival. */
+  *entries(): Iterable<IndexEntry> {
+    this.writeEntries();
+    const chunk = Buffer.allocUnsafe(REPLAY_ENTRIES * INDEX_ENTRY_BYTES);
+    for (let number = 1; number < this.next; ) {
+      const wanted = Math.min(REPLAY_ENTRIES, this.next - number);
+      const bytes = chunk.subarray(0, wanted * INDEX_ENTRY_BYTES);
+      fs.readSync(this.#fd, bytes, 0, bytes.length, this.#entryAt(number));
+      for (let i = 0; i < wanted; i++) yield decodeEntry(bytes, i * INDEX_ENTRY_BYTES);
+      number += wanted;
+    }
+  }
+
   /** Entries to the file; the header does not count them yet. */
   writeEntries(): void {
     this.#chainPending();

@@ -6,7 +6,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { createLog } from '../../base/index.ts';
 import { indexFileName, indexFileSize } from '../layout.ts';
-import { IndexFile, type IndexShape } from './index-file.ts';
+import { type IndexEntry, IndexFile, type IndexShape } from './index-file.ts';
 
 const SLOTS_EVERY_MS = 30_000;
 const log = createLog('store');
@@ -68,6 +68,11 @@ export class IndexService {
         if (at + 1000 > beginMs && at <= endMs) yield entry.physicalOffset;
       }
     }
+  }
+
+  /** Every entry of every file, in order of arrival. */
+  *entries(): Iterable<IndexEntry> {
+    for (const file of this.#files) yield* file.entries();
   }
 
   /**

@@ -44,11 +44,15 @@ export interface TailSurvey {
 
 const leftAt = (log: ScannedLog, offset: number): number => log.fileSize - (offset % log.fileSize);
 
-/** Walks valid records from `from` (a record boundary) and shows each one in its buffer. */
+/**
+ * Walks valid records from `from` (a record boundary) and shows each one in its buffer.
+ * @param to  no record that begins here or later is looked at; default: the end of the last file
+ */
 export function scanRecords(
   log: ScannedLog,
   from: number,
   onRecord?: (buf: Buffer, record: RecordCursor) => void,
+  to = log.limit,
 ): ScanResult {
   const cursor = new RecordCursor();
   const result: ScanResult = {
@@ -60,7 +64,7 @@ export function scanRecords(
   let chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, log.fileSize));
   let base = from;
   let length = 0;
-  while (result.end < log.limit) {
+  while (result.end < to) {
     const left = leftAt(log, result.end);
     const kind = cursor.read(chunk, result.end - base, length, left);
     if (kind === 'record') {

@@ -1,0 +1,213 @@
+// Compares what is derived from the log with the log: every record of the log in its queue, at its queue
+// offset, with its size and tag; every key in the index; nothing that points beyond the log. Reads only.
+// Invariant: counts are exact, examples are the first few.
+// Source: ours.
+import { DrError } from '../../base/index.ts';
+import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES } from '../layout.ts';
+import { int32At, int64At, type RecordCursor } from '../log/record-bytes.ts';
+import type { ConsumeQueue, EntryRun } from '../queue/consume-queue.ts';
+import { DelayLevels } from '../queue/digest/delay-levels.ts';
+import { Digester } from '../queue/digest/digester.ts';
+import type { RecordDigest } from '../queue/digest/record-digest.ts';
+import type { IndexEntry } from '../queue/index-file.ts';
+import { scanRecords, surveyTail } from '../read/log-scan.ts';
+import { type ClosedStore, type ClosedStoreOptions, openClosedStore } from './closed-store.ts';
+
+const SLICE_BYTES = 64 * 1024 * 1024;
+const RUN_ENTRIES = 1024;
+const EXAMPLES_MAX = 20;
+const WORD = 0x1_0000_0000;
+
+export interface QueueFault {
+  kind: 'missing' | 'wrong' | 'beyond' | 'index';
+  topic: string;
+  queueId: number;
+  queueOffset: number;
+  physicalOffset: number;
+}
+
+export interface VerifyReport {
+  fromOffset: number;
+  endOffset: number;
+  records: number;
+  queues: number;
+  /** Records without an entry in their queue. */
+  missing: number;
+  /** Entries that lead elsewhere or carry another size or tag. */
+  wrong: number;
+  /** Entries that point at or beyond the end of the log. */
+  beyond: number;
+  /** Index entries that are missing or lead elsewhere; 0 when there is no index. */
+  indexFaults: number;
+  indexEntries: number;
+  /** The log: a damaged record with valid ones behind it. */
+  damage: { file: string; offset: number; nextValidOffset: number } | undefined;
+  hasTornTail: boolean;
+  /** The first few faults. */
+  faults: QueueFault[];
+}
+
+/**
+ * Verifies log, queues and index of a store that nobody writes to.
+ * @throws DrError NOT_FOUND (no log), CORRUPT (files of wrong names or sizes), CANCELLED
+ */
+export async function verifyQueues(
+  rootDir: string,
+  options: ClosedStoreOptions & {
+    onProgress?: (doneBytes: number, totalBytes: number) => void;
+    signal?: AbortSignal;
+  } = {},
+): Promise<VerifyReport> {
+  const store = openClosedStore(rootDir, options);
+  try {
+    store.topics.recover();
+    store.index?.load();
+    const check = new QueueCheck(store);
+    const { files } = store;
+    let from = files.minOffset;
+    while (from < files.limit) {
+      const to = Math.min(from + SLICE_BYTES, files.limit);
+      const scan = scanRecords(files, from, (buf, record) => check.record(buf, record), to);
+      from = scan.end;
+      options.onProgress?.(from - files.minOffset, files.limit - files.minOffset);
+      if (scan.end < to) break;
+      await new Promise((resolve) => setImmediate(resolve));
+      if (options.signal?.aborted) throw new DrError('CANCELLED', 'the check was interrupted');
+    }
+    return check.finish(from);
+  } finally {
+    store.close();
+  }
+}
+
+class QueueCheck {
+  readonly #store: ClosedStore;
+  readonly #digester: Digester;
+  readonly #runs = new Map<ConsumeQueue, { from: number; run: EntryRun }>();
+  readonly #entries: Iterator<IndexEntry> | undefined;
+  #entry: IndexEntry | undefined;
+  readonly #report: VerifyReport;
+
+  constructor(store: ClosedStore) {
+    this.#store = store;
+    const levels = new DelayLevels(store.messageDelayLevel);
+    this.#entries = store.index?.entries()[Symbol.iterator]();
+    this.#nextEntry();
+    this.#digester = new Digester(levels, this.#entry !== undefined);
+    const { minOffset } = store.files;
+    // Entries of records that retention removed come first.
+    while (this.#entry !== undefined && this.#entry.physicalOffset < minOffset) this.#nextEntry();
+    this.#report = {
+      fromOffset: minOffset,
+      endOffset: minOffset,
+      records: 0,
+      queues: 0,
+      missing: 0,
+      wrong: 0,
+      beyond: 0,
+      indexFaults: 0,
+      indexEntries: 0,
+      damage: undefined,
+      hasTornTail: false,
+      faults: [],
+    };
+  }
+
+  record(buf: Buffer, record: RecordCursor): void {
+    const { topics } = this.#store;
+    const topic = topics.ofBytes(buf, record.topicStart, record.topicLength);
+    const digest = this.#digester.make(buf, record, topic);
+    this.#report.records++;
+    if (digest.isQueued) this.#checkEntry(topics.queue(topic, record.queueId), digest);
+    for (let i = 0; i < digest.keyCount; i++) this.#checkKey(digest, i, topic.name);
+  }
+
+  finish(end: number): VerifyReport {
+    const report = this.#report;
+    const { files, topics } = this.#store;
+    report.endOffset = end;
+    for (const queue of topics.all()) {
+      if (!queue.exists) continue;
+      report.queues++;
+      this.#checkEnd(queue, end);
+    }
+    for (; this.#entry !== undefined; this.#nextEntry()) {
+      report.indexFaults++;
+      const { physicalOffset } = this.#entry;
+      this.#note({ kind: 'index', topic: '', queueId: -1, queueOffset: -1, physicalOffset });
+    }
+    const survey = surveyTail(files, end);
+    report.hasTornTail = survey.hasBytes && survey.nextRecord < 0;
+    if (survey.nextRecord >= 0) {
+      const file = files.find(end)?.path ?? files.folder;
+      report.damage = { file, offset: end, nextValidOffset: survey.nextRecord };
+    }
+    return report;
+  }
+
+  #checkEntry(queue: ConsumeQueue, digest: RecordDigest): void {
+    const { queueOffset, physicalOffset } = digest;
+    const { topic, queueId } = queue;
+    const fault = { topic, queueId, queueOffset, physicalOffset };
+    if (queueOffset < queue.min || queueOffset >= queue.max) {
+      this.#report.missing++;
+      this.#note({ kind: 'missing', ...fault });
+      return;
+    }
+    const { run, at } = this.#entryOf(queue, queueOffset);
+    const isRight =
+      int64At(run.bytes, at) === physicalOffset &&
+      int32At(run.bytes, at + 8) === digest.size &&
+      int32At(run.bytes, at + 12) === Math.floor(digest.tagsCode / WORD) &&
+      int32At(run.bytes, at + 16) === (digest.tagsCode | 0);
+    if (isRight) return;
+    const isBlank = int32At(run.bytes, at + 8) === CQ_BLANK_SIZE;
+    this.#report[isBlank ? 'missing' : 'wrong']++;
+    this.#note({ kind: isBlank ? 'missing' : 'wrong', ...fault });
+  }
+
+  #entryOf(queue: ConsumeQueue, n: number): { run: EntryRun; at: number } {
+    let held = this.#runs.get(queue);
+    if (held === undefined || n < held.from || n >= held.from + held.run.count) {
+      held = { from: n, run: queue.read(n, RUN_ENTRIES) };
+      this.#runs.set(queue, held);
+    }
+    return { run: held.run, at: held.run.at + (n - held.from) * CQ_ENTRY_BYTES };
+  }
+
+  #checkKey(digest: RecordDigest, i: number, topic: string): void {
+    const entry = this.#entry;
+    const { physicalOffset, queueId, queueOffset } = digest;
+    if (entry?.physicalOffset === physicalOffset && entry.keyHash === digest.keyHashes[i]) {
+      this.#nextEntry();
+      this.#report.indexEntries++;
+      return;
+    }
+    this.#report.indexFaults++;
+    this.#note({ kind: 'index', topic, queueId, queueOffset, physicalOffset });
+    // An entry of a record that has passed belongs to none; the rest is compared again from here.
+    while (this.#entry !== undefined && this.#entry.physicalOffset < physicalOffset) {
+      this.#nextEntry();
+    }
+  }
+
+  /** Entries are in log order, so only the last ones can point beyond. */
+  #checkEnd(queue: ConsumeQueue, end: number): void {
+    for (let n = queue.max - 1; n >= queue.min; n--) {
+      const physicalOffset = queue.physicalAt(n);
+      if (physicalOffset < end) return;
+      this.#report.beyond++;
+      const { topic, queueId } = queue;
+      this.#note({ kind: 'beyond', topic, queueId, queueOffset: n, physicalOffset });
+    }
+  }
+
+  #nextEntry(): void {
+    const next = this.#entries?.next();
+    this.#entry = next?.done === false ? next.value : undefined;
+  }
+
+  #note(fault: QueueFault): void {
+    if (this.#report.faults.length < EXAMPLES_MAX) this.#report.faults.push(fault);
+  }
+}
