@@ -5,10 +5,12 @@ import {
   createGlobalNameServer,
   createNameServer,
   loadNameserverConfig,
+  type NameServer,
 } from '../../core-broker/nameserver/index.ts';
 import { createGateway, loadGatewayConfig } from '../../switchover/index.ts';
 import type { CommandInput } from '../command.ts';
 import { loadDrConfig } from '../config/dr-config.ts';
+import { HttpEndpoint } from '../daemon/http.ts';
 import { createRegionNode } from '../daemon/region-node.ts';
 import { runUntilSignal } from '../daemon/run-until-signal.ts';
 import { createStandbyDaemon } from '../daemon/standby-daemon.ts';
@@ -27,10 +29,34 @@ export function runNameserver(input: CommandInput): Promise<number> {
   warnAll(config.warnings);
   const server =
     config.global === undefined ? createNameServer({ config }) : createGlobalNameServer({ config });
+  const { drHttpPort: port, drHttpHost: host } = config.settings;
+  const http = port === 0 ? undefined : nameserverHttp(server, { host, port });
   return runUntilSignal({
-    start: () => server.start(),
-    stop: () => server.stop(),
-    facts: () => ({ address: server.address, mode: config.global?.mode ?? 'regional' }),
+    // Order: the service first; its health has nothing to say before.
+    start: async () => {
+      await server.start();
+      await http?.start();
+    },
+    stop: async () => {
+      await http?.stop();
+      await server.stop();
+    },
+    facts: () => ({
+      address: server.address,
+      mode: config.global?.mode ?? 'regional',
+      ...(http ? { http: `${host}:${port}` } : {}),
+    }),
+  });
+}
+
+function nameserverHttp(server: NameServer, at: { host: string; port: number }): HttpEndpoint {
+  return new HttpEndpoint({
+    ...at,
+    health: () => {
+      const { reasons } = server.health();
+      return { ready: reasons.length === 0, reasons };
+    },
+    status: () => server.status(),
   });
 }
 

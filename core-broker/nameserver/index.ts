@@ -3,5 +3,6 @@ export type { GlobalConfig, NameserverConfig } from './config/load.ts';
 export { loadNameserverConfig, regionalConfig } from './config/load.ts';
 export type { GlobalNameServer, GlobalNameServerOptions } from './global/global-name-server.ts';
 export { createGlobalNameServer } from './global/global-name-server.ts';
-export type { NameServer, NameServerOptions } from './regional/name-server.ts';
+export type { NameServerOptions } from './regional/name-server.ts';
 export { createNameServer } from './regional/name-server.ts';
+export type { NameServer } from './serving.ts';

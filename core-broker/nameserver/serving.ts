@@ -1,7 +1,23 @@
-// What both kinds of name server share on the socket side: the mapping of our errors to response codes
-// and the address they are reached at. Source: ours.
-import type { DrError, ErrorCode } from '../base/index.ts';
+// What both kinds of name server share: their door, the mapping of our errors to response codes and the
+// address they are reached at. Source: ours.
+import { counter, type DrError, type ErrorCode, type Service } from '../base/index.ts';
 import { ResponseCode, type ResponseInit } from '../protocol/index.ts';
+
+export interface NameServer extends Service {
+  /** host:port, known after start. */
+  readonly address: string;
+  /** What it sees, for /status. */
+  status(): Record<string, unknown>;
+  /** Why clients should not be sent here, one sentence each; empty = ready. */
+  health(): { reasons: string[] };
+}
+
+/** Requests of known codes; a code nobody serves cannot make a label. */
+export const requestsServed = counter({
+  name: 'dr_nameserver_requests_total',
+  help: 'requests answered by code',
+  labelNames: ['code'],
+});
 
 const CODE_OF_ERROR: Partial<Record<ErrorCode, number>> = {
   AUTH: ResponseCode.NO_PERMISSION,

@@ -147,13 +147,93 @@ describe('tools', () => {
     await invoke(address, { code: 216, ext: { topic: 'orders' } });
     expect(await routeCode(address)).toBe(17);
     expect((await invoke(address, { code: 318, body: 'enableAllTopicList=false\n' })).code).toBe(0);
-    expect((await invoke(address, { code: 206 })).code).toBe(1);
+    expect(await invoke(address, { code: 206 })).toMatchObject({ code: 1, remark: 'disable' });
+    await invoke(address, { code: 318, body: 'enableTopicList=false\n' });
+    expect((await invoke(address, { code: 311 })).code).toBe(1);
+    expect((await invoke(address, { code: 224, ext: { cluster: 'C' } })).code).toBe(1);
+    // The system list is served always, as in Apache.
+    expect((await invoke(address, { code: 304 })).code).toBe(0);
     expect(String((await invoke(address, { code: 319 })).body)).toContain(
       'enableAllTopicList=false',
     );
-    expect((await invoke(address, { code: 318, body: 'kvConfigPath=/x\n' })).code).toBe(16);
+    for (const key of ['configBlackList', 'configStorePath', 'kvConfigPath', 'rocketmqHome']) {
+      expect((await invoke(address, { code: 318, body: `${key}=/x\n` })).code).toBe(16);
+    }
     expect((await invoke(address, { code: 99 })).code).toBe(3);
     expect((await invoke(address, { code: 105 })).code).toBe(1);
+  });
+
+  test('the members of a group are told; a topic alone is taken from a known broker', async () => {
+    const { address } = await parts.nameserver();
+    await invoke(address, registerRequest(registration()));
+    const slave = { brokerId: 1, brokerAddr: '10.0.0.2:10911' };
+    await invoke(address, registerRequest(registration(slave)));
+    const group = { clusterName: 'C', brokerName: 'broker-a' };
+    const members = await invoke(address, { code: 901, ext: group });
+    expect(JSON.parse(String(members.body))).toEqual({
+      brokerMemberGroup: {
+        brokerAddrs: { 0: '10.0.0.1:10911', 1: '10.0.0.2:10911' },
+        brokerName: 'broker-a',
+        cluster: 'C',
+      },
+    });
+    const queues = { perm: 6, readQueueNums: 2, writeQueueNums: 2, topicSysFlag: 0 };
+    const announce = (topic: string, brokerName: string): RequestInit => ({
+      code: 217,
+      ext: { topic },
+      body: JSON.stringify({ queueDatas: [{ brokerName, ...queues }] }),
+    });
+    expect((await invoke(address, announce('single', 'broker-a'))).code).toBe(0);
+    expect((await invoke(address, announce('stray', 'nobody'))).code).toBe(0);
+    expect(await routeCode(address, 'single')).toBe(0);
+    expect(await routeCode(address, 'stray')).toBe(17);
+    await invoke(address, { code: 216, ext: { topic: 'single', clusterName: 'other' } });
+    expect(await routeCode(address, 'single')).toBe(0);
+    await invoke(address, { code: 216, ext: { topic: 'single', clusterName: 'C' } });
+    expect(await routeCode(address, 'single')).toBe(17);
+  });
+
+  test('a name that every object has breaks no list', async () => {
+    const { address } = await parts.nameserver();
+    for (const name of ['constructor', '__proto__', 'toString']) {
+      const odd = { brokerName: name, clusterName: name, brokerAddr: `${name}:1` };
+      await invoke(address, registerRequest(registration({ ...odd, topicNames: [name, 'x'] })));
+    }
+    const info = JSON.parse(String((await invoke(address, { code: 106 })).body));
+    expect(Object.keys(info.clusterAddrTable)).toEqual(['constructor', '__proto__', 'toString']);
+    expect(Object.keys(info.brokerAddrTable)).toHaveLength(3);
+    expect(await routeCode(address, '__proto__')).toBe(0);
+    expect(await routeCode(address, 'hasOwnProperty')).toBe(17);
+  });
+
+  test('a client that names its zone gets the brokers near it and groups without a master', async () => {
+    const { address } = await parts.nameserver();
+    const at = (brokerName: string, zone: string, brokerId = 0): RequestInit => {
+      const made = registerRequest(
+        registration({ brokerName, brokerAddr: `${brokerName}:1`, brokerId }),
+      );
+      return { ...made, ext: { ...made.ext, enableActingMaster: true, __ZONE_NAME: zone } };
+    };
+    for (const each of [at('near', 'z1'), at('far', 'z2'), at('read-only', 'z2', 1)]) {
+      await invoke(address, each);
+    }
+    const names = async (ext: Record<string, string>) => {
+      const answer = await invoke(address, { code: 105, ext: { topic: 'orders', ...ext } });
+      const route = decodeTopicRoute(answer.body);
+      const queues = route.queueDatas.map((each) => each.brokerName);
+      expect(route.brokerDatas.map((each) => each.brokerName)).toEqual(queues);
+      return queues;
+    };
+    expect(await names({})).toEqual(['near', 'far', 'read-only']);
+    expect(await names({ __ZONE_MODE: 'true', __ZONE_NAME: 'Z1' })).toEqual(['near', 'read-only']);
+    expect(await names({ __ZONE_MODE: 'false', __ZONE_NAME: 'z1' })).toHaveLength(3);
+    const global = await parts.global({ east: [address] });
+    const zoned = { topic: 'orders', __ZONE_MODE: 'true', __ZONE_NAME: 'z1' };
+    const through = await invoke(global.address, { code: 105, ext: zoned });
+    expect(decodeTopicRoute(through.body).brokerDatas.map((each) => each.brokerName)).toEqual([
+      'near',
+      'read-only',
+    ]);
   });
 
   test('the other members hear of a new smallest id', async () => {

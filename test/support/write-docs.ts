@@ -37,7 +37,7 @@ ${configTable()}
 Apache \`.properties\` files load unchanged. A key of Apache 4.9.7 or 5.5.0 that has no effect here is a warning at start, by name; any other
 key is an error with file, line and the nearest known key. \`./dr config validate FILE\` says all of it without starting anything.
 
-Keys of our own: a name server with \`drMode=global\` takes \`drRegions\`, \`drActiveRegion\`, \`drStatePath\`, \`drSecretFile\`, \`drGateways\`; a
+Keys of our own: a name server takes \`drHttpPort\` (0 = none) and \`drHttpHost\` (127.0.0.1) for health, status and metrics; with \`drMode=global\` also \`drRegions\`, \`drActiveRegion\`, \`drStatePath\`, \`drSecretFile\`, \`drGateways\`; a
 gateway takes \`drListen\`, \`drRegions\`, \`drActiveRegion\`, \`drControlPort\`, \`drControlAddress\`, \`drStatePath\`, \`drSecretFile\`.
 
 ## Environment

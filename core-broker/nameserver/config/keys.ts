@@ -36,6 +36,15 @@ export const NAMESERVER_KEYS = {
     false,
     'a full registration removes topics it does not name',
   ),
+  serverChannelMaxIdleTimeSeconds: intSetting(
+    120,
+    'a connection silent this long is closed, s; read at the start',
+    { min: 1, max: 2_000_000 },
+  ),
+  drHttpPort: intSetting(0, 'port of health, status and metrics over HTTP; 0 = none', {
+    max: 65_535,
+  }),
+  drHttpHost: textSetting('127.0.0.1', 'local address of the HTTP port'),
 } as const;
 
 export const GLOBAL_KEYS = {
@@ -59,7 +68,7 @@ export const INERT_KEYS: ReadonlySet<string> = new Set(
   `rocketmqHome productEnvName clusterTest clientRequestThreadPoolNums defaultThreadPoolNums
   clientRequestThreadPoolQueueCapacity defaultThreadPoolQueueCapacity unRegisterBrokerQueueCapacity
   enableControllerInNamesrv serverWorkerThreads serverCallbackExecutorThreads serverSelectorThreads
-  serverOnewaySemaphoreValue serverAsyncSemaphoreValue serverChannelMaxIdleTimeSeconds
+  serverOnewaySemaphoreValue serverAsyncSemaphoreValue
   serverSocketSndBufSize serverSocketRcvBufSize writeBufferHighWaterMark writeBufferLowWaterMark
   serverSocketBacklog serverNettyWorkerGroupEnable serverPooledByteBufAllocatorEnable
   serverPooledAllocatorEnable enableShutdownGracefully shutdownWaitTimeSeconds

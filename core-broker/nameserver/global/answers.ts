@@ -2,7 +2,8 @@
 // mode. Pure. Fields this program does not know are kept: a newer broker may send more.
 // Invariant: a merged body never holds one broker name from two regions; the active region's wins, since
 // clients tell queues apart by broker name alone. Source: ours.
-import { parseJsonObject } from '../../protocol/index.ts';
+import { parseJsonObject, type TopicRouteData } from '../../protocol/index.ts';
+import { isZoned, ofZone } from '../route/route-answer.ts';
 
 type Loose = Record<string, unknown>;
 
@@ -14,8 +15,16 @@ const objectOf = (value: unknown): Loose =>
 const listOf = (value: unknown): Loose[] => (Array.isArray(value) ? value.map(objectOf) : []);
 const nameOf = (broker: Loose): string => String(broker['brokerName'] ?? '');
 
-/** A route body for clients. @throws DrError PROTOCOL when a region's body is no JSON object */
-export function routeBody(bodies: string[], gateways: Gateways): string {
+/**
+ * A route body for clients.
+ * @param ext fields of the request: they may ask for one zone only
+ * @throws DrError PROTOCOL when a region's body is no JSON object
+ */
+export function routeBody(
+  bodies: string[],
+  gateways: Gateways,
+  ext: Record<string, string> = {},
+): string {
   const routes = bodies.map((body) => parseJsonObject(body));
   const merged: Loose = { ...routes[0], filterServerTable: {} };
   const owner = ownersOf(routes.map((route) => listOf(route['brokerDatas']).map(nameOf)));
@@ -31,7 +40,10 @@ export function routeBody(bodies: string[], gateways: Gateways): string {
       ...objectOf(merged['filterServerTable']),
     };
   }
-  return JSON.stringify(merged);
+  if (!isZoned(ext)) return JSON.stringify(merged);
+  // The three tables that are read were made above; everything else is passed on.
+  const near = ofZone(merged as unknown as TopicRouteData, ext['__ZONE_NAME'] ?? '');
+  return JSON.stringify(near);
 }
 
 /** A cluster-info body (code 106) for clients. @throws DrError PROTOCOL */

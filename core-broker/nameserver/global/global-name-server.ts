@@ -17,8 +17,7 @@ import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { DrRequestVerifier, FlipReceiver } from '../../protocol/index.ts';
 import { RemotingServer, RequestDispatcher, type RequestHandler } from '../../remoting/index.ts';
 import type { GlobalConfig, NameserverConfig } from '../config/load.ts';
-import type { NameServer } from '../regional/name-server.ts';
-import { reachableAddress, toResponse } from '../serving.ts';
+import { type NameServer, reachableAddress, requestsServed, toResponse } from '../serving.ts';
 import { AnswerFile } from './answer-file.ts';
 import { RegionLink } from './region-link.ts';
 import { RegionView } from './region-view.ts';
@@ -45,13 +44,20 @@ export interface GlobalNameServerOptions {
 export function createGlobalNameServer(options: GlobalNameServerOptions): GlobalNameServer {
   const { global, settings } = options.config;
   if (!global) throw new DrError('CONFIG', 'a global name server needs drMode=global or dual');
-  const listen = { host: settings.bindAddress, port: settings.listenPort };
+  const idleMs = settings.serverChannelMaxIdleTimeSeconds * 1000;
+  const listen = { host: settings.bindAddress, port: settings.listenPort, idleMs };
   return new ServedGlobalNameServer(global, listen, options.clock ?? systemClock);
+}
+
+interface Listen {
+  host: string;
+  port: number;
+  idleMs: number;
 }
 
 class ServedGlobalNameServer implements GlobalNameServer {
   readonly #config: GlobalConfig;
-  readonly #listen: { host: string; port: number };
+  readonly #listen: Listen;
   readonly #clock: Clock;
   readonly #peer: PeerClient = createPeerClient();
   readonly #views = new Map<string, RegionView>();
@@ -62,7 +68,7 @@ class ServedGlobalNameServer implements GlobalNameServer {
   #register: ActiveRegionRegister | undefined;
   #server: RemotingServer | undefined;
 
-  constructor(config: GlobalConfig, listen: { host: string; port: number }, clock: Clock) {
+  constructor(config: GlobalConfig, listen: Listen, clock: Clock) {
     this.#config = config;
     this.#listen = listen;
     this.#clock = clock;
@@ -83,6 +89,18 @@ class ServedGlobalNameServer implements GlobalNameServer {
     if (!this.#register) return { region: this.#config.initialRegion, epoch: 0 };
     const { region, epoch } = this.#register.current;
     return { region, epoch };
+  }
+
+  status(): Record<string, unknown> {
+    const regions = [...this.#views].map(([name, view]) => [name, { up: view.link.isUp }]);
+    return { mode: this.#config.mode, ...this.active, regions: Object.fromEntries(regions) };
+  }
+
+  health(): { reasons: string[] } {
+    if (!this.#server) return { reasons: ['the name server has not started'] };
+    const { region } = this.active;
+    const isUp = this.#views.get(region)?.link.isUp ?? false;
+    return { reasons: isUp ? [] : [`no name server of the active region ${region} answers`] };
   }
 
   async start(): Promise<void> {
@@ -132,7 +150,12 @@ class ServedGlobalNameServer implements GlobalNameServer {
       },
     });
     const handlers = new Map<number, RequestHandler>();
-    for (const code of GlobalRouter.codes) handlers.set(code, (request) => router.handle(request));
+    for (const code of GlobalRouter.codes) {
+      handlers.set(code, (request) => {
+        requestsServed.inc({ code });
+        return router.handle(request);
+      });
+    }
     for (const code of FlipReceiver.codes) handlers.set(code, (request) => flips.answer(request));
     return handlers;
   }

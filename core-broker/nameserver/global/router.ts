@@ -101,7 +101,7 @@ export class GlobalRouter {
       return this.#kept(TOPICS_KEY, topicListBody);
     }
     const topic = field(request, 'topic');
-    return this.#kept(topic, (bodies) => routeBody(bodies, this.#options.gateways));
+    return this.#kept(topic, (bodies) => routeBody(bodies, this.#options.gateways, request.ext));
   }
 
   #refuseRegistration(): ResponseInit {

@@ -15,6 +15,8 @@ import {
 import type { NameserverConfig } from '../config/load.ts';
 import {
   clusterInfo,
+  isZoned,
+  ofZone,
   systemTopics,
   topicRoute,
   topicsOfCluster,
@@ -35,6 +37,8 @@ export interface RegionalState {
   startedAtMs: number;
   /** Tells group members about a new smallest broker id. */
   notify(change: MinIdChange): void;
+  /** One registration was judged. */
+  registered(outcome: 'taken' | 'fenced' | 'refused'): void;
   /** A broker went away on its own request. */
   unregister(broker: Pick<LiveBroker, 'clusterName' | 'address' | 'brokerName'>): void;
 }
@@ -43,6 +47,7 @@ export interface RegionalState {
 export type RegionalHandler = (request: RemotingCommand, connectionId: number) => ResponseInit;
 
 const OK: ResponseInit = { code: ResponseCode.SUCCESS };
+const DISABLED: ResponseInit = { code: ResponseCode.SYSTEM_ERROR, remark: 'disable' };
 const FAQ = 'See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.';
 
 const json = (value: unknown): ResponseInit => ({ code: 0, body: JSON.stringify(value) });
@@ -91,26 +96,24 @@ function topicHandlers(state: RegionalState): [number, RegionalHandler][] {
   const { table } = state;
   const { settings } = state.config;
   const list = (topics: () => object): RegionalHandler => {
-    return () => (settings.enableTopicList ? json(topics()) : disabled('topic lists'));
+    return () => (settings.enableTopicList ? json(topics()) : DISABLED);
   };
   const units = (kind: UnitKind) => list(() => ({ topicList: unitTopics(table, kind) }));
   return [
     [
       RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER,
       () =>
-        settings.enableAllTopicList
-          ? json({ topicList: [...table.topics.keys()] })
-          : disabled('the list of all topics'),
+        settings.enableAllTopicList ? json({ topicList: [...table.topics.keys()] }) : DISABLED,
     ],
     [
       RequestCode.GET_TOPICS_BY_CLUSTER,
       (request) => {
         const cluster = field(request, 'cluster');
-        if (!settings.enableTopicList) return disabled('topic lists');
+        if (!settings.enableTopicList) return DISABLED;
         return json({ topicList: topicsOfCluster(table, cluster) });
       },
     ],
-    [RequestCode.GET_SYSTEM_TOPIC_LIST_FROM_NS, list(() => systemTopics(table))],
+    [RequestCode.GET_SYSTEM_TOPIC_LIST_FROM_NS, () => json(systemTopics(table))],
     [RequestCode.GET_UNIT_TOPIC_LIST, units('unit')],
     [RequestCode.GET_HAS_UNIT_SUB_TOPIC_LIST, units('unit-sub')],
     [RequestCode.GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST, units('unit-sub-not-unit')],
@@ -164,10 +167,6 @@ function configHandlers(state: RegionalState): [number, RegionalHandler][] {
   ];
 }
 
-function disabled(what: string): ResponseInit {
-  return { code: ResponseCode.SYSTEM_ERROR, remark: `disabled by configuration: ${what}` };
-}
-
 function route(state: RegionalState, request: RemotingCommand): ResponseInit {
   const { settings } = state.config;
   const topic = field(request, 'topic');
@@ -180,7 +179,8 @@ function route(state: RegionalState, request: RemotingCommand): ResponseInit {
     : undefined;
   const { supportActingMaster } = settings;
   const found = topicRoute(state.table, topic, { supportActingMaster, orderTopicConf });
-  return found ? json(found) : unknownTopic(topic);
+  if (!found) return unknownTopic(topic);
+  return json(isZoned(request.ext) ? ofZone(found, request.ext['__ZONE_NAME'] ?? '') : found);
 }
 
 /** The answer for a topic that no broker has; its remark is what Apache's tools show. */
@@ -194,6 +194,7 @@ export function unknownTopic(topic: string): ResponseInit {
 function register(state: RegionalState, request: RemotingCommand, id: number): ResponseInit {
   const decoded = decodeRegistration(request);
   const outcome = state.table.register(decoded, id, state.clock.monotonicMs());
+  state.registered(outcome.kind);
   if (outcome.kind === 'refused') {
     return { code: ResponseCode.SYSTEM_ERROR, remark: outcome.reason };
   }
@@ -240,8 +241,7 @@ function dataVersion(state: RegionalState, request: RemotingCommand): ResponseIn
 function memberGroup(state: RegionalState, request: RemotingCommand): ResponseInit {
   const [cluster, brokerName] = [field(request, 'clusterName'), field(request, 'brokerName')];
   const entry = state.table.brokers.get(brokerName);
-  const isMeant = entry?.cluster === cluster;
-  const brokerAddrs = isMeant && entry ? state.table.brokerData(entry).brokerAddrs : {};
+  const brokerAddrs = entry ? state.table.brokerData(entry).brokerAddrs : {};
   return json({ brokerMemberGroup: { brokerAddrs, brokerName, cluster } });
 }
 
@@ -249,7 +249,8 @@ function memberGroup(state: RegionalState, request: RemotingCommand): ResponseIn
 function registerTopic(state: RegionalState, request: RemotingCommand): ResponseInit {
   const topic = field(request, 'topic');
   for (const queues of decodeTopicRoute(request.body).queueDatas) {
-    if (state.table.brokers.has(queues.brokerName)) state.table.putQueues(topic, queues);
+    if (!state.table.brokers.has(queues.brokerName)) return OK;
+    state.table.putQueues(topic, queues);
   }
   return OK;
 }

@@ -3,14 +3,7 @@
 // 30 s. A broker leaves in three ways: it says so, its connection closes (at once), it falls silent
 // (scan). Why the scan may skip a round: when this process itself was stopped for a while, silence says
 // nothing about the brokers. Source: NamesrvController and RouteInfoManager of Apache, behaviour only.
-import {
-  type Clock,
-  createLog,
-  DrError,
-  gauge,
-  type Service,
-  systemClock,
-} from '../../base/index.ts';
+import { type Clock, counter, createLog, DrError, gauge, systemClock } from '../../base/index.ts';
 import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { RequestCode } from '../../protocol/index.ts';
 import {
@@ -22,16 +15,22 @@ import {
 } from '../../remoting/index.ts';
 import type { NameserverConfig } from '../config/load.ts';
 import { type MinIdChange, RouteTable } from '../route/route-table.ts';
-import { reachableAddress, toResponse } from '../serving.ts';
+import { type NameServer, reachableAddress, requestsServed, toResponse } from '../serving.ts';
 import { type RegionalState, regionalHandlers } from './handlers.ts';
 import { KvConfig } from './kv-config.ts';
 
 const log = createLog('nameserver');
 
-export interface NameServer extends Service {
-  /** host:port, known after start. */
-  readonly address: string;
-}
+const registrations = counter({
+  name: 'dr_nameserver_registrations_total',
+  help: 'REGISTER_BROKER requests by outcome',
+  labelNames: ['outcome'],
+});
+const departures = counter({
+  name: 'dr_nameserver_unregistered_total',
+  help: 'broker addresses that left, by reason',
+  labelNames: ['why'],
+});
 
 export interface NameServerOptions {
   config: NameserverConfig;
@@ -52,6 +51,7 @@ class RegionalNameServer implements NameServer {
   readonly #table: RouteTable;
   readonly #peer: PeerClient = createPeerClient();
   #server: RemotingServer | undefined;
+  #startedAtMs = 0;
   #scan: NodeJS.Timeout | undefined;
   #lastScanMs = 0;
 
@@ -67,17 +67,20 @@ class RegionalNameServer implements NameServer {
 
   async start(): Promise<void> {
     const { settings } = this.#config;
+    this.#startedAtMs = this.#clock.monotonicMs();
     const state: RegionalState = {
       config: this.#config,
       table: this.#table,
       kv: KvConfig.open(settings.kvConfigPath),
       clock: this.#clock,
-      startedAtMs: this.#clock.monotonicMs(),
+      startedAtMs: this.#startedAtMs,
       notify: (change) => this.#notify(change),
       unregister: (broker) => this.#unregister(broker, 'asked'),
+      registered: (outcome) => registrations.inc({ outcome }),
     };
     const { bindAddress: host, listenPort: port } = settings;
-    this.#server = new RemotingServer({ host, port, listener: this.#listener(state) });
+    const idleMs = settings.serverChannelMaxIdleTimeSeconds * 1000;
+    this.#server = new RemotingServer({ host, port, idleMs, listener: this.#listener(state) });
     await this.#server.listen();
     this.#observe();
     this.#planScan();
@@ -87,7 +90,10 @@ class RegionalNameServer implements NameServer {
   #listener(state: RegionalState): FrameListener {
     const handlers = new Map<number, RequestHandler>();
     for (const [code, handler] of regionalHandlers(state)) {
-      handlers.set(code, (request, connection) => handler(request, connection.id));
+      handlers.set(code, (request, connection) => {
+        requestsServed.inc({ code });
+        return handler(request, connection.id);
+      });
     }
     const dispatcher = new RequestDispatcher({ handlers, toResponse });
     return {
@@ -97,6 +103,26 @@ class RegionalNameServer implements NameServer {
         this.#connectionClosed(connection);
       },
     };
+  }
+
+  status(): Record<string, unknown> {
+    const { live, topics, brokers } = this.#table;
+    const nowMs = this.#clock.monotonicMs();
+    const seen = [...live.values()].map(({ clusterName, brokerName, address, lastSeenMs }) => ({
+      clusterName,
+      brokerName,
+      address,
+      silentMs: Math.round(nowMs - lastSeenMs),
+    }));
+    return { mode: 'regional', names: brokers.size, topics: topics.size, brokers: seen };
+  }
+
+  health(): { reasons: string[] } {
+    if (!this.#server) return { reasons: ['the name server has not started'] };
+    const { needWaitForService, waitSecondsForService } = this.#config.settings;
+    const ageMs = this.#clock.monotonicMs() - this.#startedAtMs;
+    const isWarmingUp = needWaitForService && ageMs < waitSecondsForService * 1000;
+    return { reasons: isWarmingUp ? ['routes are refused while brokers register'] : [] };
   }
 
   #observe(): void {
@@ -146,6 +172,7 @@ class RegionalNameServer implements NameServer {
   ): void {
     const { clusterName, address, brokerName } = broker;
     const change = this.#table.unregister(clusterName, address, brokerName);
+    departures.inc({ why });
     log.info('broker.gone', why, { clusterName, address, brokerName });
     if (change) this.#notify(change);
   }

@@ -15,7 +15,7 @@ import type { NameserverConfig } from '../config/load.ts';
 
 export type UpdateOutcome = { kind: 'done' } | { kind: 'forbidden' } | { kind: 'bad'; why: string };
 
-const ALWAYS_FORBIDDEN = ['configBlackList', 'configStorePath', 'kvConfigPath'];
+const ALWAYS_FORBIDDEN = ['configBlackList', 'configStorePath', 'kvConfigPath', 'rocketmqHome'];
 
 /** `key=value` lines, sorted, of everything in force. */
 export function settingsText(config: NameserverConfig): string {

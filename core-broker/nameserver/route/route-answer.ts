@@ -63,17 +63,39 @@ function presentActingMaster(broker: BrokerData, queues: { perm: number } | unde
   broker.brokerAddrs[MASTER_ID] = address;
 }
 
-/** All brokers by name and by cluster (code 106). */
+/** The client asked for brokers near it: `__ZONE_MODE` with a zone name. */
+export const isZoned = (ext: Record<string, string>): boolean =>
+  ext['__ZONE_MODE']?.toLowerCase() === 'true' && (ext['__ZONE_NAME'] ?? '').trim() !== '';
+
+/** The route without brokers of other zones; a group whose master is away stays, to be read from. */
+export function ofZone(route: TopicRouteData, zone: string): TopicRouteData {
+  const isNear = (broker: BrokerData) =>
+    broker.brokerAddrs[MASTER_ID] === undefined ||
+    broker.zoneName?.toLowerCase() === zone.toLowerCase();
+  const far = route.brokerDatas.filter((broker) => !isNear(broker));
+  const farNames = new Set(far.map((broker) => broker.brokerName));
+  const farAddresses = new Set(far.flatMap((broker) => Object.values(broker.brokerAddrs)));
+  const filters = Object.entries(route.filterServerTable).filter(([at]) => !farAddresses.has(at));
+  return {
+    ...route,
+    brokerDatas: route.brokerDatas.filter(isNear),
+    filterServerTable: Object.fromEntries(filters),
+    queueDatas: route.queueDatas.filter((queues) => !farNames.has(queues.brokerName)),
+  };
+}
+
+/** All brokers by name and by cluster (code 106). Why maps first: a name may be `__proto__`. */
 export function clusterInfo(table: RouteTable) {
-  const brokerAddrTable: Record<string, BrokerData> = {};
-  const clusterAddrTable: Record<string, string[]> = {};
+  const brokers = new Map<string, BrokerData>();
+  const clusters = new Map<string, string[]>();
   for (const entry of table.brokers.values()) {
-    brokerAddrTable[entry.brokerName] = table.brokerData(entry);
-    const names = clusterAddrTable[entry.cluster] ?? [];
-    names.push(entry.brokerName);
-    clusterAddrTable[entry.cluster] = names;
+    brokers.set(entry.brokerName, table.brokerData(entry));
+    clusters.set(entry.cluster, [...(clusters.get(entry.cluster) ?? []), entry.brokerName]);
   }
-  return { brokerAddrTable, clusterAddrTable };
+  return {
+    brokerAddrTable: Object.fromEntries(brokers),
+    clusterAddrTable: Object.fromEntries(clusters),
+  };
 }
 
 /** Topics that a broker of this cluster has (code 224). */

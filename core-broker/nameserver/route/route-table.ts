@@ -79,6 +79,12 @@ const WRITE = Perm.WRITE;
 const READ_WRITE = Perm.READ | Perm.WRITE;
 export const DEFAULT_TIMEOUT_MS = 120_000;
 
+/** Broker a mapping speaks of: Apache files it under that name, not under the sender's. */
+function mappedBroker(mapping: unknown): string | undefined {
+  const name = (mapping as { bname?: unknown } | null)?.bname;
+  return typeof name === 'string' ? name : undefined;
+}
+
 const liveKey = (cluster: string, address: string): string => `${cluster}\n${address}`;
 const minId = (addrs: Map<number, string>): number => Math.min(...addrs.keys());
 
@@ -198,7 +204,7 @@ export class RouteTable {
   #takeMappings(request: Registration): void {
     for (const [topic, mapping] of request.queueMappings) {
       const byBroker = this.#mappings.get(topic) ?? new Map<string, unknown>();
-      byBroker.set(request.brokerName, mapping);
+      byBroker.set(mappedBroker(mapping) ?? request.brokerName, mapping);
       this.#mappings.set(topic, byBroker);
     }
   }
@@ -252,7 +258,6 @@ export class RouteTable {
 
   /** Removes one address; the last one of a name takes its queues along. */
   unregister(cluster: string, address: string, brokerName: string): MinIdChange | undefined {
-    const gone = this.live.get(liveKey(cluster, address));
     this.live.delete(liveKey(cluster, address));
     this.#filters.delete(address);
     const broker = this.brokers.get(brokerName);
@@ -266,7 +271,8 @@ export class RouteTable {
       return undefined;
     }
     if (broker.enableActingMaster && !broker.addrs.has(MASTER_ID)) this.#stripWrite(brokerName);
-    return wasMin ? this.#minIdChange(broker, address, gone?.haServerAddr) : undefined;
+    if (!wasMin || !broker.enableActingMaster) return undefined;
+    return this.#minIdChange(broker, address, undefined);
   }
 
   #removeBroker(brokerName: string): void {
@@ -296,8 +302,9 @@ export class RouteTable {
     haBrokerAddr: string | undefined,
   ): MinIdChange {
     const minBrokerId = minId(broker.addrs);
+    const isAlone = broker.addrs.size === 1;
     const targets = [...broker.addrs]
-      .filter(([id]) => offlineBrokerAddr !== undefined || id !== minBrokerId)
+      .filter(([id]) => isAlone || offlineBrokerAddr !== undefined || id !== minBrokerId)
       .map(([, address]) => address);
     return {
       brokerName: broker.brokerName,
