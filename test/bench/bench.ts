@@ -1,4 +1,4 @@
-// `npm run bench -- NAME [-o json] [--rounds N] [--quick]`: runs one bench against the shipped programs,
+// `npm run bench -- NAME [--vs apache] [-o json] [--rounds N] [--quick]`: runs one bench against the shipped programs,
 // judges its floors and says so: exit 0 all floors hold, 9 one is missed, 2 usage. Everything happens on
 // 127.0.0.1 in a folder of its own under the system's temporary folder, removed at the end.
 import * as fs from 'node:fs';
@@ -11,6 +11,10 @@ const BENCHES: Record<string, { load: () => Promise<Bench>; about: string }> = {
   broker: {
     load: async () => (await import('./broker.ts')).brokerBench,
     about: 'sends against a null server on the same socket layer',
+  },
+  'broker --vs apache': {
+    load: async () => (await import('./apache/versus.ts')).apacheBench,
+    about: 'everything a client waits for, against a stock Apache 5.5.0 broker',
   },
   link: {
     load: async () => (await import('./link.ts')).linkBench,
@@ -34,6 +38,7 @@ const { values, positionals } = parseArgs({
   options: {
     output: { type: 'string', short: 'o', default: 'table' },
     rounds: { type: 'string' },
+    vs: { type: 'string' },
     quick: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
   },
@@ -41,11 +46,13 @@ const { values, positionals } = parseArgs({
 
 function list(): void {
   for (const [name, { about }] of Object.entries(BENCHES))
-    console.log(`${name.padEnd(12)}${about}`);
+    console.log(`${name.padEnd(20)}${about}`);
 }
 
 async function runBench(name: string, bench: Bench): Promise<number> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `dr-bench-${name}-`));
+  const folder = fs.mkdtempSync(
+    path.join(os.tmpdir(), `dr-bench-${name.replaceAll(/[^a-z]+/g, '-')}-`),
+  );
   const startedAt = new Date();
   const machine = machineFacts();
   const say = (line: string) => {
@@ -68,13 +75,14 @@ async function runBench(name: string, bench: Bench): Promise<number> {
   return missed.length === 0 ? 0 : EXIT_MISSED;
 }
 
-const chosen = BENCHES[positionals[0] ?? ''];
+const asked = [...positionals, ...(values.vs === undefined ? [] : ['--vs', values.vs])].join(' ');
+const chosen = BENCHES[asked];
 if (values.list) {
   list();
-} else if (chosen === undefined || positionals.length !== 1) {
+} else if (chosen === undefined) {
   process.stderr.write('usage: npm run bench -- NAME [-o json] [--rounds N] [--quick]\n');
   list();
   process.exitCode = EXIT_USAGE;
 } else {
-  process.exitCode = await runBench(positionals[0] as string, await chosen.load());
+  process.exitCode = await runBench(asked, await chosen.load());
 }

@@ -58,6 +58,20 @@ export function startNullServer(folder: string): Promise<Server> {
   });
 }
 
+/** `dr nameserver -c FILE` with nothing in it but its port. */
+export function startNameServer(folder: string): Promise<Server> {
+  const file = path.join(folder, 'name-server.properties');
+  const lines = ['listenPort=0', 'bindAddress=127.0.0.1', `kvConfigPath=${folder}/kv.json`];
+  fs.writeFileSync(file, `${lines.join('\n')}\n`);
+  return startServer({
+    name: 'name-server',
+    folder,
+    args: [DR_ENTRY, 'nameserver', '-c', file],
+    addressIn: (line) =>
+      line['event'] === 'server.ready' ? (line['address'] as string) : undefined,
+  });
+}
+
 export interface BrokerFiles {
   name: string;
   folder: string;

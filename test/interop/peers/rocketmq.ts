@@ -41,6 +41,8 @@ export interface BrokerOptions extends NameserverOptions {
   brokerName?: string;
   brokerId?: number;
   brokerRole?: 'ASYNC_MASTER' | 'SYNC_MASTER' | 'SLAVE';
+  /** Heap, and as much direct memory. */
+  heapMb?: number;
 }
 
 export interface RunningServer {
@@ -86,7 +88,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningServer
   try {
     const isUp = async () =>
       (await isRegistered(peer, options.namesrv, address)) && (await hasStatistics(peer, address));
-    return await startServer(options, { main, file, heapMb: 512 }, isUp);
+    return await startServer(options, { main, file, heapMb: options.heapMb ?? 512 }, isUp);
   } finally {
     peer.close();
   }
