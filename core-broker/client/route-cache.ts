@@ -3,7 +3,13 @@
 // last good answer stays until a better one comes, as RocketMQ clients do.
 // Server choice is sticky: the one that answered last is asked first, the next one when it fails.
 import { DrError } from '../base/index.ts';
-import { decodeTopicRoute, RequestCode, type TopicRouteData } from '../protocol/index.ts';
+import {
+  decodeTopicRoute,
+  type RemotingCommand,
+  RequestCode,
+  type RequestInit,
+  type TopicRouteData,
+} from '../protocol/index.ts';
 import type { PeerClient } from './door.ts';
 import { remoteCode } from './peer-client.ts';
 
@@ -99,19 +105,32 @@ export class RouteCache {
       code: RequestCode.GET_ROUTEINFO_BY_TOPIC,
       ext: { topic, acceptStandardJsonOnly: true },
     };
+    const isUnknown = (reason: unknown) => remoteCode(reason) === TOPIC_NOT_EXIST;
     try {
       const response = await this.ask((address, ms) => this.#peer.call(address, request, ms));
-      const text = response.body?.toString('utf8') ?? '{}';
-      return this.#learn(topic, text);
+      return this.#learn(topic, response);
     } catch (reason) {
-      if (remoteCode(reason) !== TOPIC_NOT_EXIST) throw reason;
+      if (!isUnknown(reason)) throw reason;
       const known = this.known(topic);
       if (known) return known;
+      const elsewhere = await this.#askOthers(request);
+      if (elsewhere) return this.#learn(topic, elsewhere);
       throw new DrError('NO_ROUTE', `topic ${topic} has no route`, { cause: reason });
     }
   }
 
-  #learn(topic: string, text: string): TopicRouteData {
+  /** Why: one name server alone may have been restarted and not know its brokers yet. */
+  async #askOthers(request: RequestInit): Promise<RemotingCommand | undefined> {
+    const { nameservers, timeoutMs } = this.#options;
+    const asked = this.#sticky % nameservers.length;
+    const others = nameservers.filter((_, at) => at !== asked);
+    const calls = others.map((address) => this.#peer.call(address, request, timeoutMs));
+    const answers = await Promise.allSettled(calls);
+    return answers.find((answer) => answer.status === 'fulfilled')?.value;
+  }
+
+  #learn(topic: string, response: RemotingCommand): TopicRouteData {
+    const text = response.body?.toString('utf8') ?? '{}';
     const old = this.#routes.get(topic);
     if (old?.text === text) return old.data;
     const data = decodeTopicRoute(text);

@@ -1,56 +1,50 @@
 // Registers this broker with every name server: at start, on the clock, after each change of topics or
-// role, and says goodbye at the end. One round at a time; a change during a round starts another one,
-// so the name servers always end with the newest tables.
+// role, and says goodbye at the end. Name servers do not talk to each other, so each is told everything;
+// how it goes with one of them is name-server-session.ts, who they are is name-server-list.ts.
 // The role decides two things: stateVersion (the epoch, so that an old active side never wins) and the
-// permission mask (4 while this side takes no writes). Source: BrokerOuterAPI, behaviour only.
+// permission mask (4 while this side takes no writes). Source: BrokerController of Apache, behaviour only.
 import { type Clock, createLog, DrError } from '../../base/index.ts';
 import { createPeerClient, type PeerClient } from '../../client/index.ts';
-import {
-  bodyCrc,
-  encodeRegisterBody,
-  RequestCode,
-  type TopicConfig,
-  type TopicConfigTable,
-} from '../../protocol/index.ts';
+import { Perm, type TopicConfig } from '../../protocol/index.ts';
 import type { BrokerConfig } from '../config/index.ts';
 import type { MetadataTables } from '../metadata/index.ts';
 import type { Registration, RegistrationRole } from '../parts.ts';
+import { NameServerList, type Resolve } from './name-server-list.ts';
+import { NameServerSession } from './name-server-session.ts';
+import { type RegistrationFacts, singleTopicRequest } from './register-requests.ts';
 
 const PERIOD_MS = { min: 10_000, max: 60_000 };
-const UNREGISTER_TIMEOUT_MS = 3_000;
+const SINGLE_TOPIC_TIMEOUT_MS = 3_000;
 
 const log = createLog('broker');
 
 export interface RegistrationOptions {
   config: BrokerConfig;
-  tables: MetadataTables;
+  tables: Pick<MetadataTables, 'topics'>;
   clock: Clock;
   /** host:port advertised to clients and to slaves. */
   addresses: () => { broker: string; ha: string };
+  /** Addresses of a host name; the system's resolver unless a test brings its own. */
+  resolve?: Resolve;
 }
 
 export class RegistrationService implements Registration {
   readonly #options: RegistrationOptions;
   readonly #peer: PeerClient = createPeerClient();
-  readonly #failing = new Set<string>();
+  readonly #list: NameServerList;
+  readonly #sessions = new Map<string, NameServerSession>();
   #role: RegistrationRole = { stateVersion: 0, permission: 6 };
-  #round: Promise<{ address: string; reason: DrError }[]> | undefined;
-  #again: Promise<{ address: string; reason: DrError }[]> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isRunning = false;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
-    options.tables.topics.onChange(() => {
-      if (this.#isRunning) void this.registerNow();
-    });
+    this.#list = new NameServerList(options.config, () => void this.registerNow(), options.resolve);
+    options.tables.topics.onChange((changed) => this.#topicsChanged(changed));
   }
 
   get nameservers(): string[] {
-    return this.#options.config.namesrvAddr
-      .split(';')
-      .map((address) => address.trim())
-      .filter((address) => address !== '');
+    return this.#list.current;
   }
 
   setRole(role: RegistrationRole): void {
@@ -66,7 +60,9 @@ export class RegistrationService implements Registration {
     this.#isRunning = true;
     const wanted = this.#options.config.registerNameServerPeriod;
     const periodMs = Math.min(Math.max(wanted, PERIOD_MS.min), PERIOD_MS.max);
-    this.#timer = setInterval(() => void this.registerNow(), periodMs);
+    await this.#list.start();
+    if (!this.#isRunning) return;
+    this.#timer = setInterval(() => void this.registerPeriodically(), periodMs);
     await this.registerNow();
   }
 
@@ -74,100 +70,89 @@ export class RegistrationService implements Registration {
     clearInterval(this.#timer);
     const wasRunning = this.#isRunning;
     this.#isRunning = false;
-    await this.#round;
-    if (wasRunning) await Promise.all(this.nameservers.map((address) => this.#unregister(address)));
+    await this.#list.stop();
+    if (wasRunning) await Promise.all([...this.#sessions.values()].map((each) => each.leave()));
     this.#peer.close();
+  }
+
+  /** The round of the clock: forceRegister=false asks each name server first. */
+  registerPeriodically(): Promise<{ address: string; reason: DrError }[]> {
+    return this.#registerAll(this.#options.config.forceRegister);
   }
 
   /** A call during a round waits for a later round, which carries what is true now. */
   registerNow(): Promise<{ address: string; reason: DrError }[]> {
-    if (this.#round === undefined) {
-      this.#round = this.#registerAll().finally(() => {
-        this.#round = undefined;
-      });
-      return this.#round;
-    }
-    this.#again ??= this.#round.then(() => {
-      this.#again = undefined;
-      return this.registerNow();
-    });
-    return this.#again;
+    return this.#registerAll(true);
   }
 
-  async #registerAll(): Promise<{ address: string; reason: DrError }[]> {
-    const outcomes = await Promise.all(this.nameservers.map((address) => this.#register(address)));
+  async #registerAll(force: boolean): Promise<{ address: string; reason: DrError }[]> {
+    this.#followList();
+    const rounds = [...this.#sessions.values()].map((session) => session.register(force));
+    const outcomes = await Promise.all(rounds);
     return outcomes.filter((outcome) => outcome !== undefined);
   }
 
-  async #register(address: string): Promise<{ address: string; reason: DrError } | undefined> {
-    const { config } = this.#options;
-    const body = Buffer.from(encodeRegisterBody(this.#registeredTable()));
-    const addresses = this.#options.addresses();
-    const ext = {
-      brokerAddr: addresses.broker,
-      brokerId: config.brokerId,
-      brokerName: config.brokerName,
-      clusterName: config.brokerClusterName,
-      haServerAddr: addresses.ha,
-      compressed: false,
-      bodyCrc32: bodyCrc(body),
-    };
-    const request = { code: RequestCode.REGISTER_BROKER, ext, body };
-    try {
-      await this.#peer.call(address, request, config.registerBrokerTimeoutMills);
-      this.#note(address, undefined);
-      return undefined;
-    } catch (reason) {
-      const error = DrError.from(reason);
-      this.#note(address, error);
-      return { address, reason: error };
+  /** A name server that is no longer listed is told that we left: it would name us for 120 s. */
+  #followList(): void {
+    const listed = new Set(this.nameservers);
+    for (const address of listed) {
+      if (!this.#sessions.has(address)) this.#sessions.set(address, this.#session(address));
+    }
+    for (const [address, session] of this.#sessions) {
+      if (listed.has(address)) continue;
+      this.#sessions.delete(address);
+      void session.leave();
     }
   }
 
-  /** Topics as they are registered: with the permission of the broker and of its role. */
-  #registeredTable(): TopicConfigTable {
-    const { tables, config } = this.#options;
-    const mask = config.brokerPermission & this.#role.permission;
-    const masked = (topic: TopicConfig): TopicConfig =>
-      mask === 6 ? topic : { ...topic, perm: topic.perm & mask };
-    const entries = tables.topics.all().map((topic) => [topic.topicName, masked(topic)] as const);
-    return {
-      dataVersion: tables.topics.version,
-      topicConfigTable: Object.fromEntries(entries),
-    };
-  }
-
-  /** One log line per change, not per round. */
-  #note(address: string, error: DrError | undefined): void {
-    if (error === undefined) {
-      if (this.#failing.delete(address)) {
-        log.info('registration.restored', 'name server takes registrations again', { address });
-      }
-      return;
-    }
-    if (this.#failing.has(address)) return;
-    this.#failing.add(address);
-    log.warn('registration.failed', 'name server did not take the registration; trying again', {
+  #session(address: string): NameServerSession {
+    return new NameServerSession({
       address,
-      code: error.code,
-      error: error.message,
+      peer: this.#peer,
+      facts: () => this.#facts(),
+      ordered: (topics) => this.#markOrdered(topics),
     });
   }
 
-  async #unregister(address: string): Promise<void> {
-    const { config } = this.#options;
-    const ext = {
-      brokerAddr: this.#options.addresses().broker,
-      brokerId: config.brokerId,
-      brokerName: config.brokerName,
-      clusterName: config.brokerClusterName,
-    };
-    const request = { code: RequestCode.UNREGISTER_BROKER, ext };
-    try {
-      await this.#peer.call(address, request, UNREGISTER_TIMEOUT_MS);
-    } catch (reason) {
-      const error = DrError.from(reason).message;
-      log.info('registration.left', 'name server was not told of the stop', { address, error });
+  #facts(): RegistrationFacts {
+    const { config, tables, addresses } = this.#options;
+    const mask = config.brokerPermission & this.#role.permission;
+    return { config, topics: tables.topics, addresses: addresses(), mask };
+  }
+
+  #topicsChanged(changed: TopicConfig[]): void {
+    if (!this.#isRunning) return;
+    const isAlone = this.#options.config.enableSingleTopicRegister && changed.length > 0;
+    if (isAlone) void this.#announce(changed);
+    else void this.registerNow();
+  }
+
+  /** Code 217 to all; what it misses comes with the next registration. Never rejects. */
+  async #announce(changed: TopicConfig[]): Promise<void> {
+    const facts = this.#facts();
+    for (const topic of changed) {
+      const request = singleTopicRequest(facts, topic);
+      const calls = this.nameservers.map((address) =>
+        this.#peer.call(address, request, SINGLE_TOPIC_TIMEOUT_MS),
+      );
+      for (const call of await Promise.allSettled(calls)) {
+        if (call.status === 'fulfilled') continue;
+        const { topicName } = topic;
+        const error = DrError.from(call.reason).message;
+        log.info('registration.topic-missed', 'a topic was not announced', { topicName, error });
+      }
     }
+  }
+
+  /** Topics with an order configuration are marked so; as in 5.x nothing is ever unmarked. */
+  #markOrdered(names: string[]): void {
+    // A side that takes no writes keeps the tables the active side gave it.
+    if ((this.#role.permission & Perm.WRITE) === 0) return;
+    const { topics } = this.#options.tables;
+    const found = names.flatMap((name) => topics.find(name)?.config ?? []);
+    const marked = found
+      .filter((topic) => !topic.order)
+      .map((topic) => ({ ...topic, order: true }));
+    if (marked.length > 0) topics.put(...marked);
   }
 }

@@ -28,6 +28,40 @@ export interface RegisterBrokerBody {
 export const encodeRegisterBody = (table: TopicConfigTable): string =>
   `{"filterServerList":[],"topicConfigSerializeWrapper":${encodeTopicConfigTable(table)}}`;
 
+/**
+ * The compressed form. Why five words without attributes: a name server of 4.9 reads no sixth.
+ * It has no place for topicSysFlag and order.
+ */
+export function encodeCompressedRegisterBody(table: TopicConfigTable): Buffer {
+  const topics = Object.values(table.topicConfigTable);
+  const parts = [
+    ...sized(JSON.stringify(table.dataVersion)),
+    int32(topics.length),
+    ...topics.flatMap((topic) => sized(topicText(topic))),
+    ...sized('[]'),
+    int32(0),
+  ];
+  return zlib.deflateSync(Buffer.concat(parts), { level: zlib.constants.Z_BEST_COMPRESSION });
+}
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeInt32BE(value);
+  return bytes;
+}
+
+function sized(text: string): Buffer[] {
+  const bytes = Buffer.from(text);
+  return [int32(bytes.length), bytes];
+}
+
+function topicText(topic: TopicConfig): string {
+  const { topicName, readQueueNums, writeQueueNums, perm, topicFilterType, attributes } = topic;
+  const words = [topicName, readQueueNums, writeQueueNums, perm, topicFilterType];
+  if (Object.keys(attributes).length > 0) words.push(JSON.stringify(attributes));
+  return words.join(' ');
+}
+
 export interface RegisterBodyHeader {
   compressed: boolean;
   /** 0 = do not check. */
