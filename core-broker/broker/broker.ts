@@ -8,6 +8,7 @@ import { type Clock, createLog, DrError, sleep, systemClock } from '../base/inde
 import { type DrStatus, encodeHost } from '../protocol/index.ts';
 import { RemotingServer } from '../remoting/index.ts';
 import { type MessageStore, openStore } from '../store/index.ts';
+import { type AclBook, AclGuard, addAclHandlers, openAclBook } from './acl/index.ts';
 import { type AdmissionSlot, OPEN_ADMISSION } from './admission.ts';
 import { type BuiltBroker, buildParts } from './build-parts.ts';
 import type { BrokerConfig } from './config/index.ts';
@@ -68,6 +69,7 @@ class BrokerNode implements Broker {
   readonly #timers: NodeJS.Timeout[] = [];
   #port = 0;
   #running: Running | undefined;
+  #acl: AclBook | undefined;
   #link: LinkControl | undefined;
   #stopping: Promise<void> | undefined;
   #hideMetrics: (() => void) | undefined;
@@ -124,6 +126,7 @@ class BrokerNode implements Broker {
   async start(): Promise<void> {
     const { config } = this.#options;
     try {
+      await this.#guardDoor();
       const port = await this.#server.listen();
       this.#port = port;
       this.#dispatcher.useVipPort(await this.#server.listenAlso(config.listenPort && port - 2));
@@ -136,6 +139,26 @@ class BrokerNode implements Broker {
       throw DrError.from(reason);
     }
     log.info('broker.started', 'broker serves clients', { address: this.address });
+  }
+
+  /** Order: before anything listens, so that no frame comes in unseen. */
+  async #guardDoor(): Promise<void> {
+    const { config, clock = systemClock } = this.#options;
+    const book = openAclBook(config, clock);
+    this.#acl = book;
+    addAclHandlers({
+      book,
+      requests: this.#dispatcher,
+      broker: () => ({
+        address: this.address,
+        name: config.brokerName,
+        cluster: config.brokerClusterName,
+      }),
+      nowMs: () => clock.nowMs(),
+    });
+    if (book === undefined) return;
+    this.#dispatcher.useGuard(new AclGuard(() => book.table));
+    await book.start();
   }
 
   async #serve(store: MessageStore, storeHost: Buffer): Promise<void> {
@@ -172,6 +195,7 @@ class BrokerNode implements Broker {
 
   async #stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    await this.#acl?.stop();
     const running = this.#running;
     if (running === undefined) return this.#server.close();
     const { store, built, dr } = running;
@@ -203,6 +227,7 @@ class BrokerNode implements Broker {
 
   /** A start that failed leaves nothing open. */
   async #abandon(): Promise<void> {
+    await this.#acl?.stop();
     await this.#server.close();
     const running = this.#running;
     if (running === undefined) return;

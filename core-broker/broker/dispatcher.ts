@@ -1,4 +1,4 @@
-// Every frame of every client comes through here, in this order: relay (if any), sends by their bytes,
+// Every frame of every client comes through here, in this order: ACL (if on), relay (if any), sends by their bytes,
 // everything else decoded and given to its handler. One mapping of errors to response codes.
 // A frame that is no frame closes its connection; nothing else of one client can touch another.
 import { createLog, DrError } from '../base/index.ts';
@@ -14,6 +14,7 @@ import {
   scanSendRequest,
 } from '../protocol/index.ts';
 import { type FrameListener, RequestDispatcher, type ServerConnection } from '../remoting/index.ts';
+import type { AclGuard } from './acl/index.ts';
 import type { Admission, AdmissionSlot } from './admission.ts';
 import type { FrameDoor, RequestHandler, RequestTable } from './parts.ts';
 import { type Session, sessionOf } from './replies/index.ts';
@@ -41,6 +42,8 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
   readonly #closeListeners: ConnectionListener[] = [];
   readonly #forgetListeners: ConnectionListener[] = [];
   #sends: SendPath | undefined;
+  /** Undefined unless ACL is on: one branch per frame. */
+  #guard: AclGuard | undefined;
   #vipPort = -1;
   /** Connections that came before the broker was ready; undefined = ready. */
   #early: ServerConnection[] | undefined = [];
@@ -59,6 +62,11 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
 
   useSends(sends: SendPath): void {
     this.#sends = sends;
+  }
+
+  /** From now on every frame passes the guard first. */
+  useGuard(guard: AclGuard): void {
+    this.#guard = guard;
   }
 
   useVipPort(port: number): void {
@@ -122,6 +130,8 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
   }
 
   onFrame(connection: ServerConnection, chunk: Buffer, start: number, end: number): void {
+    const guard = this.#guard;
+    if (guard !== undefined && !guard.admits(connection, chunk, start, end)) return;
     const admission = this.#admission.current;
     const intercept = admission.intercept;
     if (intercept?.(connection, chunk, start, end)) return;

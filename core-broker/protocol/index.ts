@@ -1,4 +1,5 @@
 // Door of protocol (L1, pure): everything that is bytes, text and tables of the RocketMQ wire. No I/O.
+export * from './acl-sign.ts';
 export * from './bodies/index.ts';
 export * from './codes.ts';
 export * from './command.ts';

@@ -177,8 +177,18 @@ const STORE_KEYS = {
   haTransferBatchSize: int(32_768, 'bytes per HA transfer', { min: 1 }),
 } as const;
 
+const SECURITY_KEYS = {
+  aclEnable: bool(false, 'requests must be signed; accounts stand in plain_acl.yml', false),
+  aclPlainFile: text('', 'ACL file; empty = plain_acl.yml beside this file; acl/*.yml count too'),
+} as const;
+
 /** The honoured keys, in the order of the reference page. */
-export const BROKER_KEYS = { ...IDENTITY_KEYS, ...TOPIC_KEYS, ...STORE_KEYS } as const;
+export const BROKER_KEYS = {
+  ...IDENTITY_KEYS,
+  ...TOPIC_KEYS,
+  ...STORE_KEYS,
+  ...SECURITY_KEYS,
+} as const;
 
 export type BrokerKeyName = keyof typeof BROKER_KEYS;
 

@@ -7,7 +7,7 @@
 const DEFAULTS_TEXT = `
 accessMessageInMemoryHotRatio=26 accessMessageInMemoryMaxRatio=40 accountStatsEnable=true
 accountStatsPrintZeroValues=true ackMessageThreadPoolNums= ackThreadPoolQueueCapacity=100000
-aclEnable=false adminBrokerThreadPoolNums= adminBrokerThreadPoolQueueCapacity=10000
+adminBrokerThreadPoolNums= adminBrokerThreadPoolQueueCapacity=10000
 allAckInSyncStateSet=false allowRecallWhenBrokerNotWriteable=true appendAckAsync=false
 appendCkAsync=false appendTopicForTimerDeleteKey=false asyncLearner=false asyncSendEnable=true
 authenticationEnabled=false authenticationMetadataProvider= authenticationProvider=

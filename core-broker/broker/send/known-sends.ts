@@ -51,6 +51,8 @@ export class KnownSends {
 
   /** A plain send that fitted nothing was appended. */
   missed(lesson: Lesson): void {
+    // Why: the signature of a signed send is never the same again.
+    if (lesson.view.hasCredentials) return;
     const isFull = this.#known.length === KNOWN_MAX;
     if (++this.#misses < (isFull ? MISSES_WHEN_FULL : MISSES_FIRST)) return;
     this.#misses = 0;
