@@ -180,6 +180,17 @@ export interface MessageStore {
   truncate(to: number): Promise<void>;
   /** All records in [from, to) in log order, for statements, exports and digests. */
   scan(from: number, to: number): AsyncIterable<ScannedRecord>;
+  /**
+   * Deletes the queues of a topic; its records stay in the log until retention. Nothing happens when
+   * `isUnused` says no in the tick of the deletion, or on a standby. Durable on return.
+   */
+  removeTopic(name: string, isUnused: () => boolean): Promise<boolean>;
+  /** Topics that have queues. */
+  topicNames(): string[];
+  /** Deletes log files that reached their age, at any hour. */
+  deleteExpired(): void;
+  /** Drops queue entries and index files that point below the log. */
+  trimQueues(): void;
   /** Waits until queues and index hold everything appended so far, or what of it is not damaged. */
   dispatched(): Promise<void>;
   /** Forces everything appended so far to disk. */

@@ -1,6 +1,6 @@
 // Names and sizes of the files in a store directory: the one place that knows them.
-// Apache RocketMQ's layout (storeType=default) plus two small files of ours, `drEpoch` and `drLock`,
-// which a stock broker ignores.
+// Apache RocketMQ's layout (storeType=default) plus small files of ours, `drEpoch`, `drLock` and
+// `drDeletedTopics`, which a stock broker ignores.
 import * as path from 'node:path';
 
 /** Bytes of one consume queue entry: int64 physicalOffset, int32 size, int64 tagsCode. */
@@ -29,6 +29,8 @@ export interface StoreLayout {
   /** Ours: carries the kernel lock that one process holds. */
   drLock: string;
   drEpoch: string;
+  /** Ours: topics whose queues were deleted before their records left the log. */
+  drDeletedTopics: string;
   /** Log bytes that recovery or an epoch repair took out of the log. */
   setAside: string;
 }
@@ -48,6 +50,7 @@ export function storeLayout(rootDir: string, commitLogDir = ''): StoreLayout {
     lock: at('lock'),
     drLock: at('drLock'),
     drEpoch: at('drEpoch'),
+    drDeletedTopics: at('drDeletedTopics'),
     setAside: at('setaside'),
   };
 }

@@ -183,7 +183,7 @@ export class FileMessageStore implements MessageStore {
   }
 
   async truncate(to: number): Promise<void> {
-    const { files, state, topics, index, exact, keeping, syncer } = this.#parts;
+    const { files, state, topics, deleted, index, exact, keeping, syncer } = this.#parts;
     this.#requireStandby();
     if (to > state.dispatched || to < files.minOffset || !Number.isInteger(to)) {
       throw new DrError('NOT_FOUND', `offset ${to} is not in the log`);
@@ -200,6 +200,7 @@ export class FileMessageStore implements MessageStore {
     this.#writer.reset();
     for (const queue of topics.all()) queue.cut(to);
     index?.cut(to, true);
+    deleted.cut(to);
     state.lastRecord = to > files.minOffset ? this.#lastRecordBelow(to) : -1;
     this.#isLinkTail = true;
     log.warn('store.truncated', 'the log was cut', { offset: to });
@@ -208,6 +209,31 @@ export class FileMessageStore implements MessageStore {
 
   scan(from: number, to: number): AsyncIterable<ScannedRecord> {
     return scannedRecords(this.#parts, from, to);
+  }
+
+  async removeTopic(name: string, isUnused: () => boolean): Promise<boolean> {
+    const { state, topics, deleted, files, guard } = this.#parts;
+    for (;;) {
+      // Why wait: a record still on its way would bring its queue back.
+      await this.dispatched();
+      if (guard.state.role !== 'active' || !isUnused()) return false;
+      if (state.dispatched === state.end) break;
+    }
+    deleted.add(name, state.end, files.minOffset);
+    topics.removeQueues(name);
+    return true;
+  }
+
+  topicNames(): string[] {
+    return this.#parts.topics.topicNames();
+  }
+
+  deleteExpired(): void {
+    this.#parts.keeping.runRetention(true);
+  }
+
+  trimQueues(): void {
+    this.#parts.keeping.trimQueues();
   }
 
   dispatched(): Promise<void> {

@@ -19,6 +19,7 @@ import { LogSyncer } from './log/log-syncer.ts';
 import { PendingDigests } from './log/pending-digests.ts';
 import { Ring } from './log/ring.ts';
 import { FileMessageStore } from './message-store.ts';
+import { DeletedTopics } from './queue/deleted-topics.ts';
 import { DelayLevels } from './queue/digest/delay-levels.ts';
 import { Dispatcher } from './queue/dispatcher.ts';
 import { IndexService } from './queue/index-service.ts';
@@ -70,7 +71,8 @@ async function build(context: OpenContext): Promise<MessageStore> {
   const ring = new Ring(RING_BYTES, slack);
   const derived = buildDerived(context, state);
   const { topics, index, dispatcher } = derived;
-  recover({ layout, files, state, topics, index, dispatcher }, isAbnormal);
+  const deleted = new DeletedTopics(layout.drDeletedTopics);
+  recover({ layout, files, state, topics, index, dispatcher, deleted }, isAbnormal);
   ring.reset(state.end);
   const guard = loadGuard(options, layout, { logEnd: state.end, isAbnormal });
   const pending = new PendingDigests(ring, index !== undefined);
@@ -98,6 +100,7 @@ async function build(context: OpenContext): Promise<MessageStore> {
     view,
     syncer,
     topics,
+    deleted,
     index,
     guard,
     keeping,

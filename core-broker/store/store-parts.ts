@@ -10,6 +10,7 @@ import type { LogState } from './log/log-state.ts';
 import type { LogSyncer } from './log/log-syncer.ts';
 import type { PendingDigests } from './log/pending-digests.ts';
 import type { Ring } from './log/ring.ts';
+import type { DeletedTopics } from './queue/deleted-topics.ts';
 import type { Dispatcher } from './queue/dispatcher.ts';
 import type { IndexService } from './queue/index-service.ts';
 import type { Puller } from './queue/puller.ts';
@@ -29,6 +30,7 @@ export interface StoreParts {
   view: LogView;
   syncer: LogSyncer;
   topics: TopicTable;
+  deleted: DeletedTopics;
   index: IndexService | undefined;
   dispatcher: Dispatcher;
   puller: Puller;

@@ -99,9 +99,15 @@ export class Housekeeping {
     this.#checkpointed = -1;
   }
 
-  runRetention(): void {
+  runRetention(isAsked = false): void {
     const { retention, commitLogFolder, mayDelete } = this.#parts;
-    if (mayDelete()) retention.run(Date.now(), diskUse(commitLogFolder));
+    if (mayDelete()) retention.run(Date.now(), diskUse(commitLogFolder), isAsked);
+  }
+
+  /** Queues and index give up what points below the log. */
+  trimQueues(): void {
+    const { retention, mayDelete } = this.#parts;
+    if (mayDelete()) retention.trimDerived();
   }
 
   /** Never two runs of one beat at a time. */

@@ -17,6 +17,7 @@ import { mappedFileName } from '../layout.ts';
 import type { LogFiles } from '../log/log-files.ts';
 import type { LogState } from '../log/log-state.ts';
 import { RecordCursor } from '../log/record-bytes.ts';
+import type { DeletedTopics } from '../queue/deleted-topics.ts';
 import { type Dispatcher, QueueGap } from '../queue/dispatcher.ts';
 import type { IndexService } from '../queue/index-service.ts';
 import type { TopicTable } from '../queue/topic-table.ts';
@@ -35,6 +36,7 @@ export interface RecoveryParts {
   topics: TopicTable;
   index: IndexService | undefined;
   dispatcher: Dispatcher;
+  deleted: DeletedTopics;
 }
 
 /**
@@ -45,6 +47,7 @@ export interface RecoveryParts {
 export function recover(parts: RecoveryParts, isAbnormal: boolean): void {
   const { files, state, topics } = parts;
   topics.recover();
+  parts.deleted.complete(topics);
   if (files.isEmpty) {
     wipeDerived(parts);
     state.resetTo(0);
@@ -115,10 +118,10 @@ function rebuild(parts: RecoveryParts, from: number, isAbnormal: boolean): ScanR
   try {
     return scanRecords(files, scanFrom, (buf, record) => {
       if (record.physicalOffset >= from) {
-        dispatcher.dispatch(buf, record);
+        redispatch(parts, buf, record);
         return;
       }
-      dispatcher.verify(buf, record);
+      if (!isDeleted(parts, buf, record)) dispatcher.verify(buf, record);
       parts.state.lastStoreTimestampMs = record.storeTimestampMs;
     });
   } catch (reason) {
@@ -128,10 +131,22 @@ function rebuild(parts: RecoveryParts, from: number, isAbnormal: boolean): ScanR
     });
     wipeDerived(parts);
     dispatcher.isStrict = false;
-    return scanRecords(files, min, (buf, record) => dispatcher.dispatch(buf, record));
+    return scanRecords(files, min, (buf, record) => redispatch(parts, buf, record));
   } finally {
     dispatcher.isStrict = false;
   }
+}
+
+function redispatch(parts: RecoveryParts, buf: Buffer, record: RecordCursor): void {
+  if (isDeleted(parts, buf, record)) parts.dispatcher.pass(record);
+  else parts.dispatcher.dispatch(buf, record);
+}
+
+function isDeleted({ deleted }: RecoveryParts, buf: Buffer, record: RecordCursor): boolean {
+  if (deleted.isEmpty) return false;
+  const { topicStart, topicLength } = record;
+  const topic = buf.toString('utf8', topicStart, topicStart + topicLength);
+  return deleted.hides(topic, record.physicalOffset);
 }
 
 function wipeDerived(parts: RecoveryParts): void {

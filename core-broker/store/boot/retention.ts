@@ -49,12 +49,13 @@ export class Retention {
     this.#hours = new Set(rules.deleteWhen.split(';').map(Number));
   }
 
-  /** One pass. @returns files deleted */
-  run(nowMs: number, disk: DiskUse): number {
+  /** One pass; by order of the operator (`isAsked`) at any hour. @returns files deleted */
+  run(nowMs: number, disk: DiskUse, isAsked = false): number {
     this.#parts.state.isDiskLow =
       disk.usedRatio > REFUSE_RATIO && disk.freeBytes < REFUSE_FREE_BYTES;
     const isForced = disk.usedRatio > FORCE_RATIO && disk.freeBytes < REFUSE_FREE_BYTES * 2;
     const isDue =
+      isAsked ||
       this.#hours.has(new Date(nowMs).getHours()) ||
       disk.usedRatio * 100 > this.#rules.diskMaxUsedSpaceRatio;
     const deleted = isDue || isForced ? this.#deleteFiles(nowMs, isForced) : 0;

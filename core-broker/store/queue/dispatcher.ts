@@ -7,7 +7,7 @@ import { createLog } from '../../base/index.ts';
 import type { ArrivalListener } from '../door.ts';
 import type { LogState } from '../log/log-state.ts';
 import { isOutsideQueues, type RecordCursor } from '../log/record-bytes.ts';
-import type { TagWords } from './consume-queue.ts';
+import type { ConsumeQueue, TagWords } from './consume-queue.ts';
 import type { DelayLevels } from './digest/delay-levels.ts';
 import { Digester } from './digest/digester.ts';
 import type { RecordDigest } from './digest/record-digest.ts';
@@ -64,6 +64,14 @@ export class Dispatcher {
     state.dispatched = digest.physicalOffset + digest.size;
   }
 
+  /** Recovery: the record's queue was deleted; it stays in the log and in no queue. */
+  pass(record: RecordCursor): void {
+    const state = this.#state;
+    state.lastRecord = record.physicalOffset;
+    state.lastStoreTimestampMs = record.storeTimestampMs;
+    state.dispatched = record.physicalOffset + record.size;
+  }
+
   /**
    * Recovery: a record the checkpoint vouches for must be in its queue.
    * @throws QueueGap when the queue was lost
@@ -100,9 +108,24 @@ export class Dispatcher {
       queue.padTo(queueOffset);
       verdict = queue.put(queueOffset, digest, this.#tag);
     }
-    if (verdict === 'known') return;
+    if (verdict === 'known') {
+      if (!isNewBeginning(queue, digest)) return;
+      log.info('store.queue_restarted', 'a topic was deleted and made again', {
+        queue: queue.folder,
+        offset: digest.physicalOffset,
+      });
+      queue.wipe();
+      queue.put(queueOffset, digest, this.#tag);
+    }
     for (let i = 0; i < this.#listeners.length; i++) {
       this.#listeners[i]!.onArrival(queue, queueOffset + 1, tagsCode);
     }
   }
 }
+
+/**
+ * Offset 0 once more, behind everything the queue holds: its topic was deleted and made again, here or
+ * on the broker this log comes from. Why: taken for a known record, the new messages would be lost.
+ */
+const isNewBeginning = (queue: ConsumeQueue, digest: RecordDigest): boolean =>
+  digest.queueOffset === 0 && queue.physicalAt(queue.max - 1) < digest.physicalOffset;

@@ -91,6 +91,12 @@ export class TopicTable {
     return topic.queues[queueId] ?? this.#addQueue(topic, queueId);
   }
 
+  topicNames(): string[] {
+    return [...this.#byName.values()]
+      .filter((topic) => topic.queues.some((queue) => queue?.exists))
+      .map((topic) => topic.name);
+  }
+
   find(ref: QueueRef): ConsumeQueue | undefined {
     return this.#byName.get(ref.topic)?.queues[ref.queueId];
   }
@@ -99,6 +105,20 @@ export class TopicTable {
     for (const topic of this.#byName.values()) {
       for (const queue of topic.queues) if (queue !== undefined) yield queue;
     }
+  }
+
+  queuesOf(name: string): ConsumeQueue[] {
+    const queues = this.#byName.get(name)?.queues ?? [];
+    return queues.filter((queue) => queue !== undefined);
+  }
+
+  /** Deletes all queues of a topic; its name stays interned, its offsets start at 0 again. */
+  removeQueues(name: string): void {
+    const topic = this.#byName.get(name);
+    if (topic === undefined) return;
+    for (const queue of this.queuesOf(name)) queue.wipe();
+    topic.queues.length = 0;
+    fs.rmSync(path.join(this.#root, name), { recursive: true, force: true });
   }
 
   /** Finds every queue that has a folder and reads its end. */
