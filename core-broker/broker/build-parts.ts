@@ -49,7 +49,7 @@ export interface BuiltBroker {
 export function buildParts(options: BuildOptions): BuiltBroker {
   const { config, clock, store, admission, dispatcher } = options;
   const tables = openMetadata({ config, store, clock });
-  const stats = new BrokerStats(tables.topics, clock);
+  const stats = new BrokerStats(tables.topics, clock, config.brokerClusterName);
   const creation = new Creation(config, tables, admission);
   const consumers = new ConsumerTable((group) => {
     const wanted = tables.groups.find(group.name)?.notifyConsumerIdsChangedEnable ?? true;
@@ -60,7 +60,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
     }
   });
   const levelsMs = parseDelayLevels(config.messageDelayLevel);
-  const writer = new MessageWriter(store);
+  const writer = new MessageWriter(store, (topic, bytes) => stats.countPut(topic, bytes));
   const schedule = new DelayDelivery({ store, delays: tables.delays, writer, clock, levelsMs });
   const registration = new RegistrationService({
     config,
@@ -73,6 +73,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
     ...shared,
     frames: dispatcher,
     advertised: () => options.addresses().broker,
+    haAddress: () => options.addresses().ha,
     fail: options.fail,
   };
   const pulls = new PullHandler({ parts: core, consumers, creation, stats });
@@ -102,6 +103,7 @@ function addPaths(
     clock,
     timeoutMs: config.flushDiskType === 'SYNC_FLUSH' ? config.syncFlushTimeout : undefined,
     durable: (end) => store.durable(end),
+    onLatency: (tookMs) => context.stats.putTimes.observe(tookMs),
     failure: (reason) => refusalOf(reason, admission.current),
   });
   store.onDurable((end) => release.onDurable(end));

@@ -28,7 +28,11 @@ function read(name: string, help: string, value: (sources: MetricSources) => num
 }
 
 read('dr_broker_sends_messages', 'messages appended since start', (s) => s.stats.putTotal);
-read('dr_broker_sends_bytes', 'body bytes appended since start', (s) => s.stats.putBytesTotal);
+read(
+  'dr_broker_sends_bytes',
+  'bytes of records appended since start',
+  (s) => s.stats.putBytesTotal,
+);
 read('dr_broker_sends_refused', 'sends refused since start', (s) => s.stats.putFailedTotal);
 read('dr_broker_pulls_messages', 'messages pulled since start', (s) => s.stats.getTotal);
 read('dr_broker_pulls_bytes', 'bytes pulled since start', (s) => s.stats.getBytesTotal);

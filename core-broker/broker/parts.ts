@@ -91,6 +91,8 @@ export interface BrokerParts {
   readonly frames: FrameDoor;
   /** host:port that clients use; known once the broker listens. */
   advertised(): string;
+  /** host:port of the HA port; known once the DR side is attached. */
+  haAddress(): string;
   /** A part died: the process must end with this error. */
   fail(reason: DrError): void;
 }

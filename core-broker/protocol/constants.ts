@@ -28,6 +28,8 @@ export const languageName = (code: number): string => LANGUAGE_NAMES[code] ?? 'O
 
 /** MQVersion ordinals that decide something (each release's SNAPSHOT is one lower). */
 export const MqVersion = {
+  V3_0_7_SNAPSHOT: 28,
+  V3_1_8_SNAPSHOT: 62,
   V3_4_9: 121,
   V4_0_0: 213,
   V4_1_0: 233,

@@ -39,10 +39,6 @@ export function addBrokerHandlers(context: HandlerContext): void {
   }));
   requests.on(RequestCode.GET_BROKER_RUNTIME_INFO, () => okJson({ table: runtimeInfo(context) }));
   requests.on(RequestCode.VIEW_BROKER_STATS_DATA, (request) => brokerStats(context, request));
-  requests.on(RequestCode.GET_ALL_MESSAGE_REQUEST_MODE, () =>
-    okJson({ messageRequestModeMap: {} }),
-  );
-  requests.on(RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, () => OK);
 }
 
 /** The complete effective configuration, as Apache prints and persists it. */
@@ -97,10 +93,9 @@ function brokerStats(context: HandlerContext, request: RemotingCommand): Respons
   if (!item) {
     return refuse(ResponseCode.SYSTEM_ERROR, `The stats <${name}> <${key}> not exist`);
   }
-  const nowMs = context.parts.clock.nowMs();
   return okJson({
-    statsDay: item.figures('day', nowMs),
-    statsHour: item.figures('hour', nowMs),
-    statsMinute: item.figures('minute', nowMs),
+    statsDay: item.figures('day'),
+    statsHour: item.figures('hour'),
+    statsMinute: item.figures('minute'),
   });
 }

@@ -1,7 +1,8 @@
 // Questions of tools that only a client can answer (307, 309, 223): passed to it over its own
 // connection and the answer passed back. Source: AdminBrokerProcessor.callConsumer, behaviour only.
-import { DrError } from '../../base/index.ts';
+import { createLog, DrError } from '../../base/index.ts';
 import {
+  MqVersion,
   parseJsonObject,
   parseOffsetMsgId,
   type RemotingCommand,
@@ -15,6 +16,7 @@ import { textField } from '../fields.ts';
 import type { HandlerContext } from '../handler-context.ts';
 import { okJson, refuse } from '../response-codes.ts';
 
+const log = createLog('broker');
 const CALL_MS = 10_000;
 const STATUS_CALL_MS = 5_000;
 
@@ -25,13 +27,25 @@ export function addClientRelays(context: HandlerContext): void {
   );
   requests.on(RequestCode.CONSUME_MESSAGE_DIRECTLY, (request) => {
     const id = parseOffsetMsgId(textField(request, 'msgId'));
-    const ext = { ...request.ext, brokerName: context.parts.config.brokerName };
+    const ext = { ...request.ext, ...directFields(context, request) };
     const body = store.readRecord(id.physicalOffset);
     return relay(context, request, { code: request.code, ext, body });
   });
   requests.on(RequestCode.INVOKE_BROKER_TO_GET_CONSUMER_STATUS, (request) =>
     consumerStatus(context, request),
   );
+}
+
+/** What a client needs to know about a message it is handed directly. */
+function directFields({ parts }: HandlerContext, request: RemotingCommand) {
+  const { topics, groups } = parts.tables;
+  const topic = topics.find(request.ext['topic'] ?? '')?.config;
+  const group = groups.find(request.ext['consumerGroup'] ?? '');
+  return {
+    brokerName: parts.config.brokerName,
+    ...(topic ? { topicSysFlag: String(topic.topicSysFlag) } : {}),
+    ...(group ? { groupSysFlag: String(group.groupSysFlag) } : {}),
+  };
 }
 
 async function relay(
@@ -45,16 +59,31 @@ async function relay(
   if (!channel) {
     return refuse(ResponseCode.SYSTEM_ERROR, `The Consumer <${group}> <${clientId}> not online`);
   }
-  return asResponse(await call(channel, init));
+  if (channel.version < MqVersion.V3_1_8_SNAPSHOT) {
+    refuse(
+      ResponseCode.SYSTEM_ERROR,
+      `The Consumer <${clientId}> Version <${channel.version}> too low to finish, ` +
+        'please upgrade it to V3_1_8_SNAPSHOT',
+    );
+  }
+  return asResponse(await call(channel, group, init));
 }
 
-async function call(channel: ClientChannel, init: RequestInit): Promise<RemotingCommand> {
+async function call(
+  channel: ClientChannel,
+  group: string,
+  init: RequestInit,
+): Promise<RemotingCommand> {
   try {
     return await channel.connection.request(init, CALL_MS);
   } catch (reason) {
     const isLate = DrError.is(reason, 'TIMEOUT');
-    const remark = `consumer <${channel.clientId}> did not answer: ${DrError.from(reason).message}`;
-    return refuse(isLate ? ResponseCode.CONSUME_MSG_TIMEOUT : ResponseCode.SYSTEM_ERROR, remark);
+    const who = `<${group}> <${channel.clientId}>`;
+    const why = DrError.from(reason).message;
+    if (isLate) {
+      return refuse(ResponseCode.CONSUME_MSG_TIMEOUT, `consumer ${who} Timeout: ${why}`);
+    }
+    return refuse(ResponseCode.SYSTEM_ERROR, `invoke consumer ${who} Exception: ${why}`);
   }
 }
 
@@ -86,9 +115,26 @@ async function consumerStatus(
   const init = { code: RequestCode.GET_CONSUMER_STATUS_FROM_CLIENT, ext: { topic, group } };
   const consumerTable: Record<string, unknown> = {};
   for (const member of wanted) {
-    const answer = await member.connection.request(init, STATUS_CALL_MS);
-    if (answer.code !== ResponseCode.SUCCESS) continue;
+    const answer = await askStatus(member, init);
+    if (answer?.code !== ResponseCode.SUCCESS || answer.body === undefined) continue;
     consumerTable[member.clientId] = parseJsonObject(answer.body)['messageQueueTable'] ?? {};
   }
   return okJson({ consumerTable });
+}
+
+/** One silent member must not hide the others. */
+async function askStatus(
+  member: ClientChannel,
+  init: RequestInit,
+): Promise<RemotingCommand | undefined> {
+  try {
+    return await member.connection.request(init, STATUS_CALL_MS);
+  } catch (reason) {
+    const { code } = DrError.from(reason);
+    log.warn('relay.silent', 'a consumer did not tell its status', {
+      clientId: member.clientId,
+      code,
+    });
+    return undefined;
+  }
 }

@@ -7,8 +7,9 @@ import {
   ResponseCode,
   type ResponseInit,
 } from '../../protocol/index.ts';
+import type { QueueRef } from '../../store/index.ts';
 import type { ClientChannel, ConsumerGroup } from '../clients/index.ts';
-import { textField } from '../fields.ts';
+import { flagField, textField } from '../fields.ts';
 import type { HandlerContext } from '../handler-context.ts';
 import { okJson, refuse } from '../response-codes.ts';
 import { queueName } from './topic-admin.ts';
@@ -41,7 +42,8 @@ export function addConsumeHandlers(context: HandlerContext): void {
     const group = textField(request, 'consumerGroup');
     return okJson(progressOf(context, group, wantedTopics(context, request, group)));
   });
-  requests.on(RequestCode.GET_BROKER_CONSUME_STATS, () => brokerProgress(context));
+  requests.on(RequestCode.GET_BROKER_CONSUME_STATS, (request) => brokerProgress(context, request));
+  requests.on(RequestCode.QUERY_CONSUME_TIME_SPAN, (request) => timeSpans(context, request));
   requests.on(RequestCode.QUERY_SUBSCRIPTION_BY_CONSUMER, (request) => {
     const group = textField(request, 'group');
     const topic = textField(request, 'topic');
@@ -88,13 +90,16 @@ function producerInfo(context: HandlerContext): Record<string, object[]> {
   return Object.fromEntries(rows);
 }
 
-/** One topic, a list, or every topic with offsets that is still subscribed while members are there. */
+/**
+ * A list is taken as it is. One topic, or every topic with offsets, only while it is subscribed or nobody
+ * is online.
+ */
 function wantedTopics(context: HandlerContext, request: RemotingCommand, group: string): string[] {
   const { topic, topicList } = request.ext;
-  if (topic) return [topic];
   if (topicList) return topicList.split(';').filter((name) => name !== '');
   const members = context.consumers.find(group);
-  return context.parts.tables.offsets.topicsOf(group).filter((name) => isSubscribed(members, name));
+  const named = topic?.trim() ? [topic] : context.parts.tables.offsets.topicsOf(group);
+  return named.filter((name) => isSubscribed(members, name));
 }
 
 const isSubscribed = (members: ConsumerGroup | undefined, topic: string): boolean =>
@@ -110,8 +115,7 @@ function progressOf(context: HandlerContext, group: string, topics: string[]): G
       const name = queueName(context, topic, queueId);
       offsetTable[name] = queueProgress(context, group, { topic, queueId });
     }
-    const gets = context.stats.find('GROUP_GET_NUMS', `${topic}@${group}`);
-    consumeTps += gets?.figures('minute', context.parts.clock.nowMs()).tps ?? 0;
+    consumeTps += context.stats.perSecond('GROUP_GET_NUMS', `${topic}@${group}`);
   }
   return { consumeTps, offsetTable };
 }
@@ -134,19 +138,71 @@ function queueProgress(
   };
 }
 
-function brokerProgress(context: HandlerContext): ResponseInit {
-  const rows = [...context.parts.tables.groups.all()].map((group) => {
-    const topics = context.parts.tables.offsets.topicsOf(group.groupName);
-    return { group: group.groupName, stats: progressOf(context, group.groupName, topics) };
+/** Every group; one entry per topic, of order topics only when asked for. */
+function brokerProgress(context: HandlerContext, request: RemotingCommand): ResponseInit {
+  const { groups, offsets, topics } = context.parts.tables;
+  const isOrder = flagField(request, 'isOrder');
+  const rows = [...groups.all()].map(({ groupName }) => {
+    const members = context.consumers.find(groupName);
+    const stats = offsets
+      .topicsOf(groupName)
+      .filter((name) => isSubscribed(members, name))
+      .map((name) => topics.find(name)?.config)
+      .filter((topic) => topic !== undefined && (topic.order || !isOrder))
+      .map((topic) => progressOf(context, groupName, [topic?.topicName ?? '']));
+    return { groupName, stats };
   });
-  const used = rows.filter((row) => Object.keys(row.stats.offsetTable).length > 0);
-  const behind = used
-    .flatMap((row) => Object.values(row.stats.offsetTable))
+  const behind = rows
+    .flatMap((row) => row.stats.flatMap(({ offsetTable }) => Object.values(offsetTable)))
     .reduce((sum, queue) => sum + queue.brokerOffset - queue.consumerOffset, 0);
   return okJson({
     brokerAddr: context.parts.advertised(),
-    consumeStatsList: used.map((row) => ({ [row.group]: [row.stats] })),
+    consumeStatsList: rows.map((row) => ({ [row.groupName]: row.stats })),
     totalDiff: behind,
     totalInflightDiff: 0,
   });
+}
+
+/** How old what a group reads is, per queue (303). */
+function timeSpans(context: HandlerContext, request: RemotingCommand): ResponseInit {
+  const topic = textField(request, 'topic');
+  const group = textField(request, 'group');
+  const config = context.parts.tables.topics.find(topic)?.config;
+  if (!config) return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist`);
+  const spans = Array.from({ length: config.writeQueueNums }, (_, queueId) =>
+    timeSpan(context, group, { topic, queueId }),
+  );
+  return okJson({ consumeTimeSpanSet: spans });
+}
+
+function timeSpan(context: HandlerContext, group: string, queue: QueueRef): object {
+  const { store, tables, config, clock } = context.parts;
+  const { min, max } = store.bounds(queue) ?? { min: 0, max: 0 };
+  const timeAt = (offset: number): number =>
+    offset >= min && offset < max ? store.storeTimeOf(queue, offset) : -1;
+  const offset = tables.offsets.query({ ...queue, group });
+  const next = Math.max(offset, min);
+  const span = {
+    consumeTimeStamp: timeAt(offset > 0 ? offset - 1 : min),
+    delayTime: next < max ? clock.nowMs() - timeAt(next) : 0,
+    maxTimeStamp: timeAt(max - 1),
+    messageQueue: { brokerName: config.brokerName, queueId: queue.queueId, topic: queue.topic },
+    minTimeStamp: timeAt(min),
+  };
+  const { consumeTimeStamp, maxTimeStamp, minTimeStamp } = span;
+  return {
+    ...span,
+    consumeTimeStampStr: javaTime(consumeTimeStamp),
+    maxTimeStampStr: javaTime(maxTimeStamp),
+    minTimeStampStr: javaTime(minTimeStamp),
+  };
+}
+
+/** `2026-11-21 14:05:09,123` in local time, as the tools print it. */
+function javaTime(ms: number): string {
+  const at = new Date(ms);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return `${day} ${time},${String(at.getMilliseconds()).padStart(3, '0')}`;
 }

@@ -4,7 +4,9 @@ import { addBrokerHandlers } from './broker-admin.ts';
 import { addClientRelays } from './client-relays.ts';
 import { addConsumeHandlers } from './consume-admin.ts';
 import { addGroupHandlers } from './group-admin.ts';
+import { addMaintenanceHandlers } from './maintenance.ts';
 import { addOffsetAdminHandlers } from './offset-admin.ts';
+import { addRequestModeHandlers } from './request-modes.ts';
 import { addTopicHandlers } from './topic-admin.ts';
 
 /** Topics, groups, consumption, offsets, clients, the broker itself. */
@@ -15,4 +17,6 @@ export function addAdminHandlers(context: HandlerContext): void {
   addOffsetAdminHandlers(context);
   addClientRelays(context);
   addBrokerHandlers(context);
+  addMaintenanceHandlers(context);
+  addRequestModeHandlers(context);
 }

@@ -16,8 +16,9 @@ import {
 } from '../../protocol/index.ts';
 import { flagField, numberField, textField } from '../fields.ts';
 import { type HandlerContext, requireOwnMetadata } from '../handler-context.ts';
-import { isBrokerTopic, type Topic } from '../metadata/index.ts';
+import { asObject, isBrokerTopic, type Topic } from '../metadata/index.ts';
 import { OK, okJson, refuse } from '../response-codes.ts';
+import { pageOf } from './metadata-page.ts';
 
 const QUEUES_MAX = 65_535;
 
@@ -28,14 +29,7 @@ export function addTopicHandlers(context: HandlerContext): void {
     updateTopics(context, request),
   );
   requests.on(RequestCode.DELETE_TOPIC_IN_BROKER, (request) => deleteTopic(context, request));
-  requests.on(RequestCode.GET_ALL_TOPIC_CONFIG, () =>
-    okJson({
-      ...tables.topics.content(),
-      mappingDataVersion: newDataVersion(0),
-      topicQueueMappingDetailMap: {},
-      topicQueueMappingInfoMap: {},
-    }),
-  );
+  requests.on(RequestCode.GET_ALL_TOPIC_CONFIG, (request) => allTopics(context, request));
   requests.on(RequestCode.GET_TOPIC_CONFIG, (request) => {
     const { config } = existingTopic(context, textField(request, 'topic'));
     return okJson(config);
@@ -56,6 +50,25 @@ export function addTopicHandlers(context: HandlerContext): void {
     const names = tables.topics.all().map((topic) => topic.topicName);
     return okJson({ topicList: names.filter((name) => isBrokerTopic(name, context.parts.config)) });
   });
+}
+
+/** All topics, or a page of them for those who ask for pages (5.4 and later). */
+function allTopics(context: HandlerContext, request: RemotingCommand): ResponseInit {
+  const { dataVersion, topicConfigTable } = context.parts.tables.topics.content();
+  const table = asObject(topicConfigTable);
+  const body = {
+    dataVersion,
+    mappingDataVersion: newDataVersion(0),
+    topicConfigTable: pageOf(context, request, {
+      table,
+      dataVersion,
+      from: 'topicSeq',
+      max: 'maxTopicNum',
+    }),
+    topicQueueMappingDetailMap: {},
+    topicQueueMappingInfoMap: {},
+  };
+  return { ...okJson(body), ext: { totalTopicNum: Object.keys(table).length } };
 }
 
 /** The topic, or code 17. */
@@ -128,22 +141,49 @@ function changedAttributes(
   return attributes;
 }
 
-/** Deleting what is not there is a success, as in Apache. */
-function deleteTopic(context: HandlerContext, request: RemotingCommand): ResponseInit {
+/**
+ * Deleting what is not there is a success, as in Apache.
+ * Order: name gone -> offsets gone on disk -> queues gone. Why offsets before queues: an offset of the old
+ * queues that outlives them would make its group skip the first messages of a topic made again.
+ */
+async function deleteTopic(
+  context: HandlerContext,
+  request: RemotingCommand,
+): Promise<ResponseInit> {
   requireOwnMetadata(context);
-  const name = textField(request, 'topic');
-  const { tables, config } = context.parts;
-  if (isBrokerTopic(name, config)) {
+  const name = request.ext['topic']?.trim() ?? '';
+  const { config } = context.parts;
+  if (name === '') refuse(ResponseCode.INVALID_PARAMETER, 'The specified topic is blank.');
+  if (config.validateSystemTopicWhenUpdateTopic && isBrokerTopic(name, config)) {
     refuse(ResponseCode.INVALID_PARAMETER, `The topic[${name}] is conflict with system topic.`);
   }
+  for (const topic of [name, ...popRetryTopics(context, name)]) await removeTopic(context, topic);
+  return OK;
+}
+
+async function removeTopic({ parts, stats }: HandlerContext, name: string): Promise<void> {
+  const { tables, store, config } = parts;
   tables.topics.remove(name);
   tables.offsets.removeTopic(name);
-  return OK;
+  tables.offsets.save();
+  await store.removeTopic(name, () => tables.topics.find(name) === undefined);
+  if (config.autoDeleteUnusedStats) stats.forgetTopic(name);
+}
+
+/** Left behind by a stock broker whose groups consumed the topic by POP; both spellings. */
+function popRetryTopics({ parts }: HandlerContext, topic: string): string[] {
+  const { tables, config } = parts;
+  if (!config.clearRetryTopicWhenDeleteTopic) return [];
+  return tables.offsets
+    .groupsOf(topic)
+    .flatMap((group) => [`%RETRY%${group}+${topic}`, `%RETRY%${group}_${topic}`])
+    .filter((name) => tables.topics.find(name) !== undefined);
 }
 
 function topicStats(context: HandlerContext, request: RemotingCommand): ResponseInit {
   const name = textField(request, 'topic');
-  const { config } = existingTopic(context, name);
+  const config = context.parts.tables.topics.find(name)?.config;
+  if (!config) return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${name}] not exist`);
   const { store } = context.parts;
   const offsetTable: Record<string, object> = {};
   for (let id = 0; id < Math.max(config.readQueueNums, config.writeQueueNums); id++) {

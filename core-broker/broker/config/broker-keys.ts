@@ -145,6 +145,12 @@ const TOPIC_KEYS = {
   shortPollingTimeMills: int(1_000, 'wait of a pull without long polling, ms', { live: true }),
   maxTransferBytesOnMessageInMemory: int(262_144, 'bytes per pull answer', { min: 1, live: true }),
   maxTransferCountOnMessageInMemory: int(32, 'messages per pull answer', { min: 1, live: true }),
+  serverLoadBalancerEnable: bool(true, 'code 400 shares queues out among the members of a group'),
+  enableSplitMetadata: bool(true, 'codes 21 and 201 answer in pages to those who ask for pages'),
+  splitMetadataSize: int(2_000, 'rows per page of codes 21 and 201', { min: 1, live: true }),
+  useServerSideResetOffset: bool(true, 'code 222 moves offsets here; false = clients are told to'),
+  clearRetryTopicWhenDeleteTopic: bool(true, 'code 215 removes POP retry topics of the topic too'),
+  autoDeleteUnusedStats: bool(true, 'statistics go with their topic or group'),
   flushConsumerOffsetInterval: int(5_000, 'consumerOffset.json is written this often, ms', {
     min: 100,
   }),

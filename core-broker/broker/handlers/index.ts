@@ -1,5 +1,6 @@
 // Door of the clients' request handlers other than sends and pulls.
 import type { HandlerContext } from '../handler-context.ts';
+import { addAssignmentHandler } from './assignment.ts';
 import { addClientHandlers } from './client-handlers.ts';
 import { addOffsetHandlers } from './offset-handlers.ts';
 import { addQueryHandlers } from './query-handlers.ts';
@@ -7,6 +8,7 @@ import { addSendBackHandler } from './send-back.ts';
 
 /** Heartbeats, offsets, queries, send-back. */
 export function addHandlers(context: HandlerContext): void {
+  addAssignmentHandler(context);
   addClientHandlers(context);
   addOffsetHandlers(context);
   addQueryHandlers(context);

@@ -66,7 +66,7 @@ async function sendBack(context: HandlerContext, request: RemotingCommand): Prom
     sysFlag: record.sysFlag,
     reconsumeTimes: record.reconsumeTimes + 1,
   });
-  context.stats.countSendBack(record.topic, group.groupName);
+  context.stats.countSendBack(record.topic, group.groupName, isDead);
   return OK;
 }
 

@@ -10,13 +10,17 @@ import {
   readSubscriptionGroup,
   type SubscriptionGroupConfig,
 } from '../../protocol/index.ts';
-import { asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
+import { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
+
+/** 1 << PermName.INDEX_PERM_READ. */
+const READ_FORBIDDEN = 1 << 2;
 
 export class GroupTable {
   readonly #file: string;
   readonly #clock: Clock;
   readonly #groups = new Map<string, SubscriptionGroupConfig>();
-  #forbidden: JsonObject;
+  /** Group -> topic -> Apache's permission bits; bit 2 = may not read. */
+  #forbidden: Record<string, Record<string, number>>;
   readonly #version: DataVersion;
 
   constructor(file: string, clock: Clock) {
@@ -24,7 +28,7 @@ export class GroupTable {
     this.#clock = clock;
     const saved = readJsonFile(file);
     this.#version = saved ? readDataVersion(saved['dataVersion']) : newDataVersion(clock.nowMs());
-    this.#forbidden = asObject(saved?.['forbiddenTable']);
+    this.#forbidden = readForbidden(saved?.['forbiddenTable']);
     for (const [name, value] of Object.entries(asObject(saved?.['subscriptionGroupTable']))) {
       this.#groups.set(name, { ...readSubscriptionGroup(value, name), groupName: name });
     }
@@ -62,6 +66,31 @@ export class GroupTable {
     this.#commit();
   }
 
+  isForbidden(group: string, topic: string): boolean {
+    return ((this.#forbidden[group]?.[topic] ?? 0) & READ_FORBIDDEN) !== 0;
+  }
+
+  /** Forbids or allows a group to read a topic; durable on return. */
+  forbid(group: string, topic: string, isForbidden: boolean): void {
+    if (this.isForbidden(group, topic) === isForbidden) return;
+    const topics = this.#forbidden[group] ?? {};
+    const bits = (topics[topic] ?? 0) ^ READ_FORBIDDEN;
+    const { [topic]: _, ...others } = topics;
+    const changed = bits === 0 ? others : { ...others, [topic]: bits };
+    const { [group]: __, ...groups } = this.#forbidden;
+    const isEmpty = Object.keys(changed).length === 0;
+    this.#forbidden = isEmpty ? groups : { ...groups, [group]: changed };
+    this.#commit();
+  }
+
+  /** Takes over what the active side forbids. */
+  replaceForbidden(value: unknown): void {
+    const wanted = readForbidden(value);
+    if (JSON.stringify(wanted) === JSON.stringify(this.#forbidden)) return;
+    this.#forbidden = wanted;
+    this.#commit();
+  }
+
   content(): JsonObject {
     return {
       dataVersion: this.#version,
@@ -79,4 +108,14 @@ export class GroupTable {
     bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
     writeJsonFile(this.#file, this.content());
   }
+}
+
+function readForbidden(value: unknown): Record<string, Record<string, number>> {
+  const rows = Object.entries(asObject(value)).map(([group, topics]) => [
+    group,
+    Object.fromEntries(
+      Object.entries(asObject(topics)).map(([topic, bits]) => [topic, asNumber(bits, 0)]),
+    ),
+  ]);
+  return Object.fromEntries(rows) as Record<string, Record<string, number>>;
 }

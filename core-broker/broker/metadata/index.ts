@@ -3,7 +3,7 @@ export * from './consumer-offsets.ts';
 export * from './creation.ts';
 export * from './delay-offsets.ts';
 export * from './group-table.ts';
-export { asNumber, asObject, type JsonObject } from './json-file.ts';
+export { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
 export * from './open-metadata.ts';
 export * from './tables.ts';
 export * from './topic-table.ts';

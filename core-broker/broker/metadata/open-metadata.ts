@@ -138,6 +138,7 @@ function apply(parts: Parts, options: MetadataOptions, content: MetadataContent)
     })),
     (name) => SYSTEM_GROUPS.has(name) || parts.offsets.isStandbyGroup(name),
   );
+  parts.groups.replaceForbidden(asObject(content.groups)['forbiddenTable']);
   const offsets = parts.offsets.replaceAll(content.consumerOffsets, (key, offset) =>
     clampOffset(store, key, offset),
   );

@@ -75,10 +75,11 @@ export class PullHandler {
     if (reset !== undefined) return this.#moveAnswer(pull, reset, 'OFFSET_RESET');
     const bound = offsets.boundFor(pull, pull.offset);
     if (bound !== undefined) return this.#moveAnswer(pull, bound, 'OFFSET_OVERFLOW_BADLY');
+    const startedMs = performance.now();
     const result = this.#read(pull);
     const isEmpty = codeOf(result, pull) === ResponseCode.PULL_NOT_FOUND;
     if (isEmpty && this.#hold(request, connection, pull)) return undefined;
-    this.#write(request, connection, { pull, result });
+    this.#write(request, connection, { pull, result, startedMs });
     return undefined;
   }
 
@@ -87,7 +88,8 @@ export class PullHandler {
     const { request, connection } = held;
     try {
       const pull = this.#check(request);
-      this.#write(request, connection, { pull, result: this.#read(pull) });
+      const startedMs = performance.now();
+      this.#write(request, connection, { pull, result: this.#read(pull), startedMs });
     } catch (reason) {
       const refusal = refusalOf(reason, this.#context.parts.admission.current);
       connection.respond(request.opaque, refusal);
@@ -161,6 +163,12 @@ export class PullHandler {
         `the consumer group[${group.groupName}] can not consume by broadcast way`,
       );
     }
+    if (this.#context.parts.tables.groups.isForbidden(group.groupName, topic)) {
+      refuse(
+        ResponseCode.NO_PERMISSION,
+        `the consumer group[${group.groupName}] is forbidden for topic[${topic}]`,
+      );
+    }
     const subscription = members.subscriptions.get(topic);
     if (!subscription) {
       return refuse(
@@ -229,11 +237,13 @@ export class PullHandler {
   #write(
     request: RemotingCommand,
     connection: ServerConnection,
-    { pull, result }: { pull: Pull; result: PullResult },
+    { pull, result, startedMs }: { pull: Pull; result: PullResult; startedMs: number },
   ): void {
     this.#context.stats.countGet(pull.topic, pull.group, {
       messages: result.messageCount,
       bytes: result.sizeBytes,
+      queueId: pull.queueId,
+      tookMs: performance.now() - startedMs,
     });
     const header = encodeResponse(request.opaque, {
       code: codeOf(result, pull),

@@ -24,6 +24,8 @@ export interface ReplyReleaseOptions {
   timeoutMs: number | undefined;
   /** store.durable: rejects when the store can acknowledge no more. */
   durable: (end: number) => Promise<void>;
+  /** Told how long the oldest send of each release waited, ms. */
+  onLatency: (tookMs: number) => void;
   /** What sends are answered with then. */
   failure: (reason: DrError) => ResponseInit;
 }
@@ -114,9 +116,10 @@ export class ReplyRelease {
 
   #observe(session: Session): void {
     const sinceMs = session.replies.oldestMs;
-    if (sinceMs !== undefined) {
-      putLatency.observe((this.#options.clock.monotonicMs() - sinceMs) / 1_000);
-    }
+    if (sinceMs === undefined) return;
+    const tookMs = this.#options.clock.monotonicMs() - sinceMs;
+    putLatency.observe(tookMs / 1_000);
+    this.#options.onLatency(tookMs);
   }
 
   #expire(): void {

@@ -42,7 +42,7 @@ export class BatchSend {
     connection: ServerConnection,
     chunk: Buffer,
     request: BatchRequest,
-  ): { count: number; end: number; reply: Buffer } {
+  ): { count: number; bytes: number; end: number; reply: Buffer } {
     this.#check(chunk, request);
     const { view, topic, queueId } = request;
     const record = emptyRecord(topic.handle);
@@ -55,16 +55,18 @@ export class BatchSend {
     record.properties = this.#properties.bytes;
     const ids: string[] = [];
     let firstOffset = -1;
+    let bytes = 0;
     let end = 0;
     const bodyEnd = view.bodyStart + view.bodyLength;
     for (let at = view.bodyStart; at < bodyEnd; at = this.#entry.next) {
       const result = this.#appendEntry(chunk, record, { at, bodyEnd });
       if (firstOffset < 0) firstOffset = result.queueOffset;
+      bytes += result.sizeBytes;
       end = result.physicalOffset + result.sizeBytes;
       ids.push(formatOffsetMsgId(this.#properties.storeHost, result.physicalOffset));
     }
     const reply = this.#reply(view, { queueId, queueOffset: firstOffset, msgId: ids.join(',') });
-    return { count: ids.length, end, reply };
+    return { count: ids.length, bytes, end, reply };
   }
 
   #appendEntry(chunk: Buffer, record: RecordSource, range: { at: number; bodyEnd: number }) {

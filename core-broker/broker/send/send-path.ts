@@ -110,7 +110,7 @@ export class SendPath {
     try {
       const result = this.#context.parts.store.append(record);
       this.#topic = topic;
-      this.#count(bodyLength, 1);
+      this.#count(result.sizeBytes, 1);
       if (!known.isOneway) this.#holdKnown(session, known, result);
     } catch (reason) {
       this.#refuse(connection, { opaque: shape.opaque, isOneway: known.isOneway }, reason);
@@ -140,11 +140,12 @@ export class SendPath {
     scanProperties(view.properties, view.propertiesStart, view.propertiesLength, found);
     refuseLater(view, found);
     const isPlain = !this.#topic.isSpecial && found.delay.start < 0;
-    const result =
-      isPlain && this.#properties.isPlain(found)
-        ? this.#append(connection, chunk, view)
-        : this.#appendRare(connection, chunk, view);
-    this.#count(view.bodyLength, 1);
+    const isCounted = isPlain && this.#properties.isPlain(found);
+    const result = isCounted
+      ? this.#append(connection, chunk, view)
+      : this.#appendRare(connection, chunk, view);
+    // The rare road counts where it writes: a delayed message is one of the schedule topic first.
+    if (isCounted) this.#count(result.sizeBytes, 1);
     if (!view.isOneway) this.#hold(sessionOf(connection), view.opaque, result);
   }
 
@@ -214,7 +215,7 @@ export class SendPath {
   #acceptBatch(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
     const request = { view, topic: this.#topic, queueId: this.#queueId };
     const stored = this.#batch.append(connection, chunk, request);
-    this.#count(view.bodyLength, stored.count);
+    this.#count(stored.bytes, stored.count);
     if (view.isOneway) return;
     const session = sessionOf(connection);
     const at = session.replies.reserve(stored.reply.length);

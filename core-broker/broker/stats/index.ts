@@ -1,3 +1,5 @@
 // Door of the broker's statistics.
 export * from './broker-stats.ts';
-export * from './rate-window.ts';
+export * from './put-times.ts';
+export * from './stats-item.ts';
+export * from './throughput.ts';

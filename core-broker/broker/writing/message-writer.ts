@@ -39,10 +39,12 @@ export const emptyRecord = (topic: TopicHandle): RecordSource => ({
 
 export class MessageWriter {
   readonly #store: MessageStore;
+  readonly #onAppend: (topic: string, sizeBytes: number) => void;
   #record: RecordSource | undefined;
 
-  constructor(store: MessageStore) {
+  constructor(store: MessageStore, onAppend: (topic: string, sizeBytes: number) => void) {
     this.#store = store;
+    this.#onAppend = onAppend;
   }
 
   /**
@@ -66,7 +68,9 @@ export class MessageWriter {
     record.properties = properties;
     record.propertiesStart = 0;
     record.propertiesLength = properties.length;
-    return this.#store.append(record);
+    const result = this.#store.append(record);
+    this.#onAppend(draft.topic.name, result.sizeBytes);
+    return result;
   }
 
   /** As append; resolves when the message may be acknowledged. */

@@ -106,6 +106,7 @@ describe('the template', () => {
 describe('release', () => {
   const release = (durable: (end: number) => Promise<void>) =>
     new ReplyRelease({
+      onLatency: () => undefined,
       clock: systemClock,
       timeoutMs: undefined,
       durable,

@@ -5,7 +5,7 @@ import { OPEN_ADMISSION } from '../../../core-broker/broker/admission.ts';
 import { type HeldPull, HeldPulls } from '../../../core-broker/broker/pull/index.ts';
 import { refusalOf, refuse } from '../../../core-broker/broker/response-codes.ts';
 import { clampLevel, parseDelayLevels } from '../../../core-broker/broker/schedule/index.ts';
-import { RateWindow } from '../../../core-broker/broker/stats/index.ts';
+import { PutTimes, StatsItem, Throughput } from '../../../core-broker/broker/stats/index.ts';
 import type { RemotingCommand } from '../../../core-broker/protocol/index.ts';
 import type { ServerConnection } from '../../../core-broker/remoting/index.ts';
 
@@ -15,15 +15,42 @@ test('delay levels are parsed with their units', () => {
   expect(clampLevel(40, [1, 2, 3])).toBe(3);
 });
 
-test('a rate window counts what happened since its oldest sample', () => {
-  const window = new RateWindow();
-  window.sample(0);
-  window.add(50, 5);
-  window.sample(10_000);
-  expect(window.figures('minute', 10_000)).toEqual({ avgpt: 10, sum: 50, tps: 5 });
-  for (let atMs = 20_000; atMs <= 80_000; atMs += 10_000) window.sample(atMs);
-  expect(window.figures('minute', 80_000).sum).toBe(0);
-  expect(window.figures('hour', 80_000).sum).toBe(50);
+test('a window is what lies between its oldest and its newest snapshot', () => {
+  const item = new StatsItem();
+  expect(item.figures('minute')).toEqual({ avgpt: 0, sum: 0, tps: 0 });
+  item.add(50, 5);
+  expect(item.figures('minute').sum).toBe(0);
+  item.sample('minute', 10_000);
+  item.sample('hour', 10_000);
+  expect(item.figures('minute')).toEqual({ avgpt: 10, sum: 50, tps: 5 });
+  for (let atMs = 20_000; atMs <= 70_000; atMs += 10_000) item.sample('minute', atMs);
+  expect(item.figures('minute').sum).toBe(0);
+  expect(item.figures('hour')).toEqual({ avgpt: 10, sum: 50, tps: 50 / 600 });
+});
+
+test('rates look back 10, 60 and 600 seconds', () => {
+  const rates = new Throughput();
+  const totals = { putTotal: 0, getFoundTimes: 0, getMissTotal: 0, getTotal: 0 };
+  expect(rates.text('putTotal')).toBe('0.0 0.0 0.0');
+  for (let second = 0; second <= 700; second++) {
+    if (second > 690) totals.putTotal += 100;
+    rates.note(totals, second * 1_000);
+  }
+  expect(rates.perSecond('putTotal', 10)).toBe(100);
+  expect(rates.perSecond('putTotal', 600)).toBeCloseTo(1_000 / 600);
+  expect(rates.text('putTotal').split(' ')).toHaveLength(3);
+});
+
+test('put times tell a quantile of the minute before', () => {
+  const times = new PutTimes();
+  for (let i = 0; i < 99; i++) times.observe(0.5);
+  times.observe(70);
+  expect(times.quantileMs(0.99)).toBe(0);
+  times.turn();
+  expect(times.quantileMs(0.5)).toBeLessThan(1);
+  expect(times.quantileMs(0.999)).toBeGreaterThan(50);
+  expect(times.maxMs).toBe(70);
+  expect(times.text()).toContain('[50~100ms]:1 ');
 });
 
 describe('held pulls', () => {
