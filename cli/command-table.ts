@@ -1,6 +1,7 @@
 // Every command of `dr` as a row: name, options, and where its action lives. Help, completion and the
 // documentation test read this table; nothing else defines a command.
 import type { CommandRow, OptionRow } from './command.ts';
+import { ADMIN_COMMANDS } from './commands/admin/table/index.ts';
 
 const output: OptionRow = {
   flags: '-o, --output <format>',
@@ -274,4 +275,10 @@ const others: CommandRow[] = [
   },
 ];
 
-export const COMMANDS: CommandRow[] = [...servers, ...verbs, ...backups, ...others];
+export const COMMANDS: CommandRow[] = [
+  ...servers,
+  ...verbs,
+  ...backups,
+  ...ADMIN_COMMANDS,
+  ...others,
+];

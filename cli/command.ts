@@ -24,6 +24,8 @@ export interface CommandRow {
   args?: string;
   description: string;
   options?: OptionRow[];
+  /** A whole command line, shown by --help. */
+  example?: string;
   load: () => Promise<CommandAction>;
 }
 

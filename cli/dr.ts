@@ -29,12 +29,27 @@ async function run(): Promise<number> {
     return EXIT.USAGE;
   }
   try {
-    await program.parseAsync(process.argv);
+    await program.parseAsync(commandLine());
     return Number(process.exitCode ?? EXIT.DONE);
   } catch (reason) {
     if (reason instanceof CommanderError) return reason.exitCode === 0 ? EXIT.DONE : EXIT.USAGE;
     return exitStatusOf(printFailure(outputFormat(), reason));
   }
+}
+
+/**
+ * The words as typed, but for two things mqadmin's users rely on: admin commands are found in any case,
+ * and `-o json` asks for JSON also where `-o` has another meaning (an offset is never "json").
+ */
+function commandLine(): string[] {
+  const [node = '', script = '', group = '', name = '', ...rest] = process.argv;
+  if (group !== 'admin') return process.argv;
+  const known = COMMANDS.map((row) => row.name.split(' ')[1] ?? '');
+  const exact = known.find((word) => word.toLowerCase() === name.toLowerCase()) ?? name;
+  const words = rest.map((word, at) =>
+    word === '-o' && ['json', 'table'].includes(rest[at + 1] ?? '') ? '--output' : word,
+  );
+  return [node, script, group, exact, ...words].filter((word) => word !== '');
 }
 
 /** The format asked for, even when parsing failed later. */
@@ -60,6 +75,7 @@ function addCommand(row: CommandRow): void {
     if (option.number) made.argParser(parseNumber(option.flags));
     command.addOption(made);
   }
+  if (row.example !== undefined) command.addHelpText('after', `\nExample:\n  ${row.example}`);
   command.action(async (...given: unknown[]) => {
     const options = command.opts();
     const args = given

@@ -1,4 +1,5 @@
 // Door of client (L3): peer calls, signed control, routes, producer, consumers, admin, probe.
+export * from './admin/index.ts';
 export * from './admin-client.ts';
 export * from './broker-admin.ts';
 export type { PullAnswer } from './consumer/pull.ts';
