@@ -267,6 +267,7 @@ class BrokerNode implements Broker {
     const bounds = () => this.store.storeBounds();
     this.#hideMetrics = exposeBroker({
       stats: context.stats,
+      openTransactions: () => context.transactions.backlog(),
       heldPulls: () => pulls.held.held,
       connections: () => this.#server.connections.size,
       logEnd: () => bounds().maxOffset,

@@ -11,14 +11,15 @@ import type { BrokerDispatcher } from './dispatcher.ts';
 import type { HandlerContext } from './handler-context.ts';
 import { addHandlers } from './handlers/index.ts';
 import { Creation, openMetadata } from './metadata/index.ts';
-import type { BrokerParts } from './parts.ts';
+import type { BrokerParts, ScheduleService } from './parts.ts';
 import { PullHandler } from './pull/index.ts';
 import { RegistrationService } from './registration/index.ts';
 import { ReplyRelease, ReplyTemplate } from './replies/index.ts';
 import { refusalOf } from './response-codes.ts';
-import { DelayDelivery, parseDelayLevels } from './schedule/index.ts';
+import { DelayDelivery, joinServices, parseDelayLevels } from './schedule/index.ts';
 import { SendPath, StoredProperties } from './send/index.ts';
 import { BrokerStats } from './stats/index.ts';
+import { Transactions } from './transactions/index.ts';
 import { MessageWriter } from './writing/index.ts';
 
 const log = createLog('broker');
@@ -41,7 +42,8 @@ export interface BuiltBroker {
   context: HandlerContext;
   pulls: PullHandler;
   registration: RegistrationService;
-  schedule: DelayDelivery;
+  /** What only the active side does: delayed delivery, transaction checks. */
+  schedule: ScheduleService;
   release: ReplyRelease;
   expiry: ClientExpiry;
 }
@@ -61,7 +63,15 @@ export function buildParts(options: BuildOptions): BuiltBroker {
   });
   const levelsMs = parseDelayLevels(config.messageDelayLevel);
   const writer = new MessageWriter(store, (topic, bytes) => stats.countPut(topic, bytes));
-  const schedule = new DelayDelivery({ store, delays: tables.delays, writer, clock, levelsMs });
+  const producers = new ProducerTable();
+  const transactions = new Transactions({
+    ...{ config, clock, store, tables, creation, writer, producers, stats },
+    storeHost: options.storeHost,
+  });
+  const schedule = joinServices(
+    new DelayDelivery({ store, delays: tables.delays, writer, clock, levelsMs }),
+    transactions,
+  );
   const registration = new RegistrationService({
     config,
     tables,
@@ -78,9 +88,11 @@ export function buildParts(options: BuildOptions): BuiltBroker {
   };
   const pulls = new PullHandler({ parts: core, consumers, creation, stats });
   const parts: BrokerParts = { ...core, pulls: pulls.held, schedule, registration };
-  const producers = new ProducerTable();
   const locks = new QueueLocks(clock);
-  const context = { parts, consumers, producers, locks, creation, writer, stats, levelsMs };
+  const context: HandlerContext = {
+    ...{ parts, consumers, producers, locks, creation, writer, stats, levelsMs },
+    transactions,
+  };
   const release = addPaths(context, pulls, options);
   const expiry = new ClientExpiry({ consumers, producers, locks, clock });
   dispatcher.onForget((connection) => expiry.forget(connection));

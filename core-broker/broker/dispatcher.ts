@@ -154,6 +154,12 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
   }
 
   #request(connection: ServerConnection, request: RemotingCommand, frame: Buffer): void {
+    const isEnd = request.code === RequestCode.END_TRANSACTION;
+    if (isEnd && this.#admission.current.state === 'parked') {
+      const { opaque } = request;
+      this.#gate(connection, frame, { opaque, isOneway: isOneway(request) });
+      return;
+    }
     if (request.code === RequestCode.HEART_BEAT) {
       sessionOf(connection).lastHeartbeat = Buffer.from(frame);
     }

@@ -6,6 +6,7 @@ import type { Creation } from './metadata/index.ts';
 import type { BrokerParts } from './parts.ts';
 import { refuse } from './response-codes.ts';
 import type { BrokerStats } from './stats/index.ts';
+import type { Transactions } from './transactions/index.ts';
 import type { MessageWriter } from './writing/index.ts';
 
 export interface HandlerContext {
@@ -16,6 +17,7 @@ export interface HandlerContext {
   creation: Creation;
   writer: MessageWriter;
   stats: BrokerStats;
+  transactions: Transactions;
   /** Delay of each level, ms; index 0 is level 1. */
   levelsMs: readonly number[];
 }

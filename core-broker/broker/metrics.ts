@@ -2,11 +2,13 @@
 // nothing is recorded per message. Several brokers in one process (tests, demo) are summed.
 // Names dr_broker_*.
 import { gauge } from '../base/index.ts';
-import type { BrokerStats } from './stats/index.ts';
+import type { BrokerStats, TransactionCounts } from './stats/index.ts';
 
 /** Where the figures come from; asked at each scrape. */
 export interface MetricSources {
   stats: BrokerStats;
+  /** Positions of half queues that may be open transactions. */
+  openTransactions: () => number;
   heldPulls: () => number;
   connections: () => number;
   logEnd: () => number;
@@ -27,6 +29,8 @@ function read(name: string, help: string, value: (sources: MetricSources) => num
   gauge({ name, help, collect: (self) => self.set(total()) });
 }
 
+const counts = ({ stats }: MetricSources): TransactionCounts => stats.transactions;
+
 read('dr_broker_sends_messages', 'messages appended since start', (s) => s.stats.putTotal);
 read(
   'dr_broker_sends_bytes',
@@ -37,6 +41,13 @@ read('dr_broker_sends_refused', 'sends refused since start', (s) => s.stats.putF
 read('dr_broker_pulls_messages', 'messages pulled since start', (s) => s.stats.getTotal);
 read('dr_broker_pulls_bytes', 'bytes pulled since start', (s) => s.stats.getBytesTotal);
 read('dr_broker_pulls_empty', 'pulls that found nothing since start', (s) => s.stats.getMissTotal);
+read('dr_broker_half_messages', 'half messages appended since start', (s) => counts(s).halves);
+read('dr_broker_transactions_open', 'half messages that may be open', (s) => s.openTransactions());
+read('dr_broker_transactions_committed', 'commits since start', (s) => counts(s).commits);
+read('dr_broker_transactions_rolled_back', 'rollbacks since start', (s) => counts(s).rollbacks);
+read('dr_broker_transaction_checks', 'checks since start', (s) => counts(s).checks);
+read('dr_broker_transaction_checks_unasked', 'checks without a producer', (s) => counts(s).unasked);
+read('dr_broker_transactions_given_up', 'half messages given up', (s) => counts(s).givenUp);
 read('dr_broker_held_pulls', 'pulls that wait for messages', (s) => s.heldPulls());
 read('dr_broker_connections', 'client connections', (s) => s.connections());
 read('dr_broker_log_end_bytes', 'end of the commit log', (s) => s.logEnd());

@@ -120,10 +120,6 @@ describe('sends', () => {
   });
 
   test('what comes later is refused and never stored as a plain message', async () => {
-    const half = await region.send('later', 'half', {
-      properties: { TRAN_MSG: 'true', PGROUP: 'g' },
-    });
-    expect(half.code).toBe(ResponseCode.NO_PERMISSION);
     const flagged = await region.send('later', 'half', { ext: { f: 4 } });
     expect(flagged.code).toBe(ResponseCode.NO_PERMISSION);
     const timer = await region.send('later', 'timer', { properties: { TIMER_DELAY_SEC: '5' } });

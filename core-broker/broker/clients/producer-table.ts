@@ -1,10 +1,11 @@
-// Who produces: group -> connections, as heartbeats say. Used by the connection list and, later, by
-// transaction checks. Source: RocketMQ ProducerManager, behaviour only.
+// Who produces: group -> connections, as heartbeats say. Used by the connection list and by
+// transaction checks, which take the connections of a group in turn. Source: RocketMQ ProducerManager, behaviour only.
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { ClientChannel } from './consumer-table.ts';
 
 export class ProducerTable {
   readonly #groups = new Map<string, Map<number, ClientChannel>>();
+  #turn = 0;
 
   register(group: string, channel: ClientChannel): void {
     const channels = this.#groups.get(group);
@@ -25,6 +26,16 @@ export class ProducerTable {
   channels(group: string): ClientChannel[] | undefined {
     const channels = this.#groups.get(group);
     return channels && [...channels.values()];
+  }
+
+  /** One live channel of the group, another one each time; none that leaves its input unread. */
+  next(group: string, unreadBytesMax: number): ClientChannel | undefined {
+    const channels = this.#groups.get(group);
+    if (channels === undefined) return undefined;
+    const ready = [...channels.values()].filter(
+      ({ connection }) => connection.isOpen && connection.output.unsentBytes <= unreadBytesMax,
+    );
+    return ready[this.#turn++ % ready.length];
   }
 
   groups(): Iterable<[string, ClientChannel[]]> {

@@ -136,7 +136,6 @@ const TOPIC_KEYS = {
   traceTopicEnable: bool(false, 'the trace topic is created at start', false),
   msgTraceTopicName: text('RMQ_SYS_TRACE_TOPIC', 'name of the trace topic'),
   traceOn: bool(true, 'value of the TRACE_ON property'),
-  rejectTransactionMessage: bool(false, 'half messages are refused with code 16'),
   validateSystemTopicWhenUpdateTopic: bool(true, 'system topics cannot be changed by code 17'),
   messageDelayLevel: text(LEVELS, 'delay of each level, with units s m h d', LEVELS_FORM),
   maxMessageSize: int(4_194_304, 'largest body, bytes; larger is refused with code 13', { min: 1 }),
@@ -155,6 +154,26 @@ const TOPIC_KEYS = {
     min: 100,
   }),
   flushDelayOffsetInterval: int(10_000, 'delayOffset.json is written this often, ms', { min: 100 }),
+} as const;
+
+const TRANSACTION_KEYS = {
+  rejectTransactionMessage: bool(false, 'half messages are refused with code 16'),
+  transactionTimeOut: int(6_000, 'age from which an open transaction is checked back, ms', {
+    live: true,
+  }),
+  transactionCheckMax: int(15, 'checks after which a half message is given up', { live: true }),
+  transactionCheckInterval: int(30_000, 'time between two rounds of checks, ms', {
+    min: 1,
+    live: true,
+  }),
+  transactionOpBatchInterval: int(
+    0,
+    'settled transactions are marked in the log after this time, ms; 0 = each at once',
+    { live: true },
+  ),
+  transactionOpMsgMaxSize: int(4_096, 'with an interval: bytes after which a mark is written', {
+    live: true,
+  }),
 } as const;
 
 const STORE_KEYS = {
@@ -192,6 +211,7 @@ const SECURITY_KEYS = {
 export const BROKER_KEYS = {
   ...IDENTITY_KEYS,
   ...TOPIC_KEYS,
+  ...TRANSACTION_KEYS,
   ...STORE_KEYS,
   ...SECURITY_KEYS,
 } as const;

@@ -2,15 +2,17 @@
 import type { HandlerContext } from '../handler-context.ts';
 import { addAssignmentHandler } from './assignment.ts';
 import { addClientHandlers } from './client-handlers.ts';
+import { addTransactionHandlers } from './end-transaction.ts';
 import { addOffsetHandlers } from './offset-handlers.ts';
 import { addQueryHandlers } from './query-handlers.ts';
 import { addSendBackHandler } from './send-back.ts';
 
-/** Heartbeats, offsets, queries, send-back. */
+/** Heartbeats, offsets, queries, send-back, ends of transactions. */
 export function addHandlers(context: HandlerContext): void {
   addAssignmentHandler(context);
   addClientHandlers(context);
   addOffsetHandlers(context);
   addQueryHandlers(context);
   addSendBackHandler(context);
+  addTransactionHandlers(context);
 }

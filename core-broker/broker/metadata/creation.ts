@@ -72,6 +72,13 @@ export class Creation {
     return this.#put(newTopicConfig(name, 1, Perm.READ | Perm.WRITE));
   }
 
+  /** A topic of the system with one queue, created when missing. */
+  ownTopic(name: string): Topic | undefined {
+    const present = this.#tables.topics.find(name);
+    if (present || !this.#admission.current.mayCreate) return present;
+    return this.#put(newTopicConfig(name, 1, Perm.READ | Perm.WRITE));
+  }
+
   /** The group, created when allowed; at a standby a default one that is not stored. */
   group(name: string): SubscriptionGroupConfig | undefined {
     const present = this.#tables.groups.find(name);

@@ -101,6 +101,8 @@ function bootTopics(config: BrokerConfig): TopicConfig[] {
     ),
     newTopicConfig(Topic.OFFSET_MOVED_EVENT, 1, READ_WRITE),
     newTopicConfig(Topic.SCHEDULE, 18, READ_WRITE),
+    newTopicConfig(Topic.TRANS_HALF, 1, READ_WRITE),
+    newTopicConfig(Topic.TRANS_OP_HALF, 1, READ_WRITE),
     newTopicConfig(replyTopic(config.brokerClusterName), 1, READ_WRITE),
   ];
   if (config.autoCreateTopicEnable) {

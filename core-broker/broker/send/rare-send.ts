@@ -15,10 +15,10 @@ import {
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { AppendResult } from '../../store/index.ts';
 import type { HandlerContext } from '../handler-context.ts';
-import type { Topic } from '../metadata/index.ts';
+import type { Topic as StoredTopic } from '../metadata/index.ts';
 import { refuse } from '../response-codes.ts';
 import { clampLevel } from '../schedule/index.ts';
-import { parkForDelay, type Target } from '../writing/index.ts';
+import { parkAsHalf, parkForDelay, type Target, withTransactionType } from '../writing/index.ts';
 import { isPlainText } from './plain-text.ts';
 import type { StoredProperties } from './stored-properties.ts';
 
@@ -28,6 +28,13 @@ export interface StoredSend {
   /** UNIQ_KEY for the reply; empty when it cannot stand in JSON as it is. */
   unique: Buffer;
 }
+
+const DELAYS = [
+  Property.DELAY,
+  Property.TIMER_DELAY_SEC,
+  Property.TIMER_DELAY_MS,
+  Property.TIMER_DELIVER_MS,
+];
 
 export class RareSend {
   readonly #context: HandlerContext;
@@ -41,11 +48,13 @@ export class RareSend {
   append(
     connection: ServerConnection,
     chunk: Buffer,
-    { view, topic, queueId }: { view: SendRequestView; topic: Topic; queueId: number },
+    { view, topic, queueId }: { view: SendRequestView; topic: StoredTopic; queueId: number },
   ): StoredSend {
     const properties = this.#properties.addTo(readProperties(view));
     const target = this.#divert({ topic: topic.config.topicName, queueId }, view, properties);
-    const stored = this.#park(target, properties);
+    const isHalf = isHalfMessage(view, properties);
+    if (isHalf) this.#checkHalf(properties);
+    const stored = isHalf ? parkAsHalf(target, properties) : this.#park(target, properties);
     if (Buffer.byteLength(stored.properties) > LIMITS.propertiesBytesMax) {
       refuse(ResponseCode.MESSAGE_ILLEGAL, 'the message is illegal, its properties are too long');
     }
@@ -57,13 +66,26 @@ export class RareSend {
       bornTimestampMs: view.bornTimestampMs,
       bornHost: connection.bornHost,
       flag: view.flag,
-      sysFlag: view.sysFlag,
+      sysFlag: isHalf ? withTransactionType(view.sysFlag, 0) : view.sysFlag,
       reconsumeTimes: view.reconsumeTimes,
     });
+    if (isHalf) this.#context.stats.transactions.halves++;
     const unique = Buffer.from(properties.get(Property.UNIQ_KEY) ?? '');
     const isPlain = isPlainText(unique, 0, unique.length);
-    // A delayed message is answered with the queue it will be delivered to, as Apache does.
+    // A parked message is answered with the queue it will be delivered to, as Apache does.
     return { queueId: target.queueId, result, unique: isPlain ? unique : Buffer.alloc(0) };
+  }
+
+  /** What Apache loses is refused: a delay would take the half message away from its check. */
+  #checkHalf(properties: Map<string, string>): void {
+    const { config } = this.#context.parts;
+    if (config.rejectTransactionMessage) {
+      const remark = `the broker[${config.brokerIP1}] sending transaction message is forbidden`;
+      refuse(ResponseCode.NO_PERMISSION, remark);
+    }
+    if (DELAYS.some((name) => properties.has(name))) {
+      refuse(ResponseCode.MESSAGE_ILLEGAL, 'a transaction message cannot be delayed');
+    }
   }
 
   /** A retry that came too often goes to the dead letter topic, at once and without delay. */
@@ -93,6 +115,12 @@ export class RareSend {
     }
     return parkForDelay(target, properties, clampLevel(level, this.#context.levelsMs));
   }
+}
+
+/** Clients before 4.6.1 keep TRAN_MSG on a message they send back for a retry: that one is none. */
+function isHalfMessage(view: SendRequestView, properties: Map<string, string>): boolean {
+  if (properties.get(Property.TRAN_MSG)?.toLowerCase() !== 'true') return false;
+  return !(view.reconsumeTimes > 0 && Number(properties.get(Property.DELAY) ?? 0) > 0);
 }
 
 const readProperties = (view: SendRequestView): Map<string, string> => {

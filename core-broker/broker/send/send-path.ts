@@ -2,7 +2,7 @@
 // The plain case allocates nothing: scanned positions, topic by hash, properties copied once with a
 // prebuilt suffix, reply from a template. Everything unusual (delay, retry, missing topic) leaves by a
 // slower road that ends in the same append. Checks run in Apache's order.
-// Invariant: what a later version of this program must handle (transactions, timers) is refused here and
+// Invariant: what a later version of this program must handle (timers) is refused here and
 // never stored as a plain message. Source: SendMessageProcessor, behaviour only.
 import {
   isSendForbidden,
@@ -139,7 +139,7 @@ export class SendPath {
     if (view.bodyLength > config.maxMessageSize) refuseSize(view.bodyLength, config.maxMessageSize);
     scanProperties(view.properties, view.propertiesStart, view.propertiesLength, found);
     refuseLater(view, found);
-    const isPlain = !this.#topic.isSpecial && found.delay.start < 0;
+    const isPlain = !this.#topic.isSpecial && found.delay.start < 0 && found.tranMsg.start < 0;
     const isCounted = isPlain && this.#properties.isPlain(found);
     const result = isCounted
       ? this.#append(connection, chunk, view)
@@ -313,10 +313,9 @@ function refuseForbidden(topic: string): void {
   refuse(ResponseCode.NO_PERMISSION, `Sending message to topic[${topic}] is forbidden.`);
 }
 
-/** Half messages and timer messages are not supported yet. */
+/** Timer messages are not supported yet; transaction bits without TRAN_MSG would hide the message. */
 function refuseLater(view: SendRequestView, found: KnownProperties): void {
-  const isHalf = (view.sysFlag & SysFlag.TRANSACTION_ROLLBACK) !== 0;
-  if (isHalf || found.tranMsg.start >= 0) {
+  if ((view.sysFlag & SysFlag.TRANSACTION_ROLLBACK) !== 0 && found.tranMsg.start < 0) {
     refuse(ResponseCode.NO_PERMISSION, 'the broker sending transaction message is forbidden');
   }
   if (found.timer.start >= 0) {

@@ -54,6 +54,17 @@ export interface Got {
   tookMs: number;
 }
 
+/** What became of half messages since start. */
+export class TransactionCounts {
+  halves = 0;
+  commits = 0;
+  rollbacks = 0;
+  checks = 0;
+  /** Checks without a producer that could be asked. */
+  unasked = 0;
+  givenUp = 0;
+}
+
 export class BrokerStats implements Totals {
   readonly #clock: Clock;
   readonly #topics: TopicTable;
@@ -71,6 +82,7 @@ export class BrokerStats implements Totals {
   getBytesTotal = 0;
   getFoundTimes = 0;
   getMissTotal = 0;
+  readonly transactions: TransactionCounts = new TransactionCounts();
   /** Slowest pull so far, ms. */
   getMaxMs = 0;
   #getSystemTotal = 0;

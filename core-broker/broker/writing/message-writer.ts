@@ -16,6 +16,8 @@ export interface MessageDraft {
   flag: number;
   sysFlag: number;
   reconsumeTimes: number;
+  /** Only of a committed transaction: where its half message stands. */
+  preparedTransactionOffset?: number;
 }
 
 /** An empty record for reuse. */
@@ -62,6 +64,7 @@ export class MessageWriter {
     record.bornTimestampMs = draft.bornTimestampMs;
     record.bornHost = draft.bornHost;
     record.reconsumeTimes = draft.reconsumeTimes;
+    record.preparedTransactionOffset = draft.preparedTransactionOffset ?? 0;
     record.body = draft.body;
     record.bodyStart = 0;
     record.bodyLength = draft.body.length;
