@@ -7,6 +7,7 @@ export * from './constants.ts';
 export * from './dr-auth.ts';
 export * from './dr-control.ts';
 export * from './dr-flip.ts';
+export * from './filter/index.ts';
 export * from './message/index.ts';
 export * from './names.ts';
 export * from './scan/index.ts';
