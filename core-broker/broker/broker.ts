@@ -36,6 +36,8 @@ const RECEIVE_MODE = 'events';
 
 /** How long start() waits for the first registration; it goes on in the background. */
 const FIRST_REGISTRATION_MS = 3_000;
+/** consumerFilter.json is written this often, as by Apache. */
+const SAVE_FILTERS_MS = 10_000;
 /** How long stop() waits for a disk that does not answer. */
 const LAST_FLUSH_MS = 10_000;
 
@@ -210,6 +212,7 @@ class BrokerNode implements Broker {
     built.context.stats.stop();
     await this.#server.close();
     built.parts.tables.save();
+    built.context.filters.save();
     await store.close();
     log.info('broker.stopped', 'broker stopped', { address: this.address });
   }
@@ -240,7 +243,7 @@ class BrokerNode implements Broker {
     await running.store.close();
   }
 
-  #startSaving({ parts }: BuiltBroker): void {
+  #startSaving({ parts, context }: BuiltBroker): void {
     const { config, tables } = parts;
     const save = (write: () => void) => () => {
       try {
@@ -259,6 +262,10 @@ class BrokerNode implements Broker {
       setInterval(
         save(() => tables.delays.save()),
         config.flushDelayOffsetInterval,
+      ),
+      setInterval(
+        save(() => context.filters.save()),
+        SAVE_FILTERS_MS,
       ),
     );
   }

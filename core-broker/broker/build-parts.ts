@@ -1,5 +1,6 @@
 // Builds everything of a broker over an open store: tables, registry of clients, send and pull paths,
 // handlers, registration. Pure wiring; the order only follows who needs whom.
+import * as path from 'node:path';
 import { type Clock, createLog, type DrError } from '../base/index.ts';
 import { Perm, RequestCode } from '../protocol/index.ts';
 import type { MessageStore } from '../store/index.ts';
@@ -8,9 +9,10 @@ import type { AdmissionSlot } from './admission.ts';
 import { ClientExpiry, ConsumerTable, ProducerTable, QueueLocks } from './clients/index.ts';
 import type { BrokerConfig } from './config/index.ts';
 import type { BrokerDispatcher } from './dispatcher.ts';
+import { ConsumerFilters, FilterCache } from './filter/index.ts';
 import type { HandlerContext } from './handler-context.ts';
 import { addHandlers } from './handlers/index.ts';
-import { Creation, openMetadata } from './metadata/index.ts';
+import { Creation, type MetadataTables, openMetadata } from './metadata/index.ts';
 import type { BrokerParts, ScheduleService } from './parts.ts';
 import { PullHandler } from './pull/index.ts';
 import { RegistrationService } from './registration/index.ts';
@@ -53,14 +55,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
   const tables = openMetadata({ config, store, clock });
   const stats = new BrokerStats(tables.topics, clock, config.brokerClusterName);
   const creation = new Creation(config, tables, admission);
-  const consumers = new ConsumerTable((group) => {
-    const wanted = tables.groups.find(group.name)?.notifyConsumerIdsChangedEnable ?? true;
-    if (!config.notifyConsumerIdsChangedEnable || !wanted) return;
-    const ext = { consumerGroup: group.name };
-    for (const { connection } of group.channels.values()) {
-      connection.notify({ code: RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, ext });
-    }
-  });
+  const { filterCache, filters, consumers } = buildConsumers(options, tables);
   const levelsMs = parseDelayLevels(config.messageDelayLevel);
   const writer = new MessageWriter(store, (topic, bytes) => stats.countPut(topic, bytes));
   const producers = new ProducerTable();
@@ -86,11 +81,12 @@ export function buildParts(options: BuildOptions): BuiltBroker {
     haAddress: () => options.addresses().ha,
     fail: options.fail,
   };
-  const pulls = new PullHandler({ parts: core, consumers, creation, stats });
+  const pulls = new PullHandler({ parts: core, consumers, filters, filterCache, creation, stats });
   const parts: BrokerParts = { ...core, pulls: pulls.held, schedule, registration };
   const locks = new QueueLocks(clock);
+  const clients = { consumers, producers, locks, filters, filterCache };
   const context: HandlerContext = {
-    ...{ parts, consumers, producers, locks, creation, writer, stats, levelsMs },
+    ...{ parts, ...clients, creation, writer, stats, levelsMs },
     transactions,
   };
   const release = addPaths(context, pulls, options);
@@ -102,6 +98,29 @@ export function buildParts(options: BuildOptions): BuiltBroker {
     });
   }
   return { parts, context, pulls, registration, schedule, release, expiry };
+}
+
+/** Who consumes, and what they subscribe to by expression. */
+function buildConsumers({ config, clock }: BuildOptions, tables: MetadataTables) {
+  const filterCache = new FilterCache();
+  const filters = new ConsumerFilters({
+    file: path.join(config.storePathRootDir, 'config', 'consumerFilter.json'),
+    clock,
+    cache: filterCache,
+    config,
+  });
+  const consumers = new ConsumerTable(
+    (group) => {
+      const wanted = tables.groups.find(group.name)?.notifyConsumerIdsChangedEnable ?? true;
+      if (!config.notifyConsumerIdsChangedEnable || !wanted) return;
+      const ext = { consumerGroup: group.name };
+      for (const { connection } of group.channels.values()) {
+        connection.notify({ code: RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, ext });
+      }
+    },
+    (group) => filters.unregister(group),
+  );
+  return { filterCache, filters, consumers };
 }
 
 /** Sends, pulls and handlers into the dispatcher. */

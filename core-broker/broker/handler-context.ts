@@ -2,6 +2,7 @@
 // the request table; none keeps state of its own.
 import { ResponseCode } from '../protocol/index.ts';
 import type { ConsumerTable, ProducerTable, QueueLocks } from './clients/index.ts';
+import type { ConsumerFilters, FilterCache } from './filter/index.ts';
 import type { Creation } from './metadata/index.ts';
 import type { BrokerParts } from './parts.ts';
 import { refuse } from './response-codes.ts';
@@ -14,6 +15,8 @@ export interface HandlerContext {
   consumers: ConsumerTable;
   producers: ProducerTable;
   locks: QueueLocks;
+  filters: ConsumerFilters;
+  filterCache: FilterCache;
   creation: Creation;
   writer: MessageWriter;
   stats: BrokerStats;

@@ -78,6 +78,15 @@ export interface PullLimit {
   bytesMax: number;
   /** Tag hash codes to keep; undefined = all. */
   tagCodes: ReadonlySet<number> | undefined;
+  /** Looks into each record; what it refuses is left out. */
+  filter?: RecordFilter | undefined;
+}
+
+/** Judges a record by its properties, as they stand in it. */
+export interface RecordFilter {
+  /** Steps one look may take: a pull counts them. */
+  readonly work: number;
+  matchesBytes(bytes: Buffer, start: number, length: number): boolean;
 }
 
 export interface PullResult {

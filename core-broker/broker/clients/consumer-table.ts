@@ -29,10 +29,16 @@ export class ConsumerTable {
   /** Connection id -> names of its groups, so that a close touches only those. */
   readonly #byConnection = new Map<number, Set<string>>();
   readonly #onChange: (group: ConsumerGroup) => void;
+  readonly #onGone: (group: string) => void;
   readonly #changed = new Set<ConsumerGroup>();
 
-  constructor(onChange: (group: ConsumerGroup) => void) {
+  /** @param onGone  told when the last member of a group has left */
+  constructor(
+    onChange: (group: ConsumerGroup) => void,
+    onGone: (group: string) => void = () => undefined,
+  ) {
     this.#onChange = onChange;
+    this.#onGone = onGone;
   }
 
   find(group: string): ConsumerGroup | undefined {
@@ -116,8 +122,12 @@ export class ConsumerTable {
   #leave(name: string, connectionId: number): void {
     const group = this.#groups.get(name);
     if (!group?.channels.delete(connectionId)) return;
-    if (group.channels.size === 0) this.#groups.delete(name);
-    else this.#report(group);
+    if (group.channels.size > 0) {
+      this.#report(group);
+      return;
+    }
+    this.#groups.delete(name);
+    this.#onGone(name);
   }
 
   /** Why: a thousand clients that start together would otherwise push a million times. */

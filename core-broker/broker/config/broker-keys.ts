@@ -140,6 +140,20 @@ const TOPIC_KEYS = {
   messageDelayLevel: text(LEVELS, 'delay of each level, with units s m h d', LEVELS_FORM),
   maxMessageSize: int(4_194_304, 'largest body, bytes; larger is refused with code 13', { min: 1 }),
   notifyConsumerIdsChangedEnable: bool(true, 'code 40 is pushed when a group changes'),
+  enablePropertyFilter: bool(false, 'consumers may subscribe by SQL92 expressions'),
+  filterSupportRetry: bool(false, 'expressions apply to retry topics too'),
+  filterDataCleanTimeSpan: int(
+    86_400_000,
+    'expressions of consumers gone so long are dropped, ms',
+    {
+      live: true,
+    },
+  ),
+  maxErrorRateOfBloomFilter: int(20, 'written to consumerFilter.json for Apache, percent', {
+    min: 1,
+    max: 99,
+  }),
+  expectConsumerNumUseFilter: int(32, 'written to consumerFilter.json for Apache', { min: 1 }),
   longPollingEnable: bool(true, 'pulls wait for messages as long as the client allows'),
   shortPollingTimeMills: int(1_000, 'wait of a pull without long polling, ms', { live: true }),
   maxTransferBytesOnMessageInMemory: int(262_144, 'bytes per pull answer', { min: 1, live: true }),

@@ -1,5 +1,6 @@
 // Heartbeats, goodbyes, member lists, queue locks: who is there and who owns what.
 // Source: ClientManageProcessor, ConsumerManageProcessor, AdminBrokerProcessor (locks), behaviour only.
+import { DrError } from '../../base/index.ts';
 import {
   decodeHeartbeat,
   decodeLockBatch,
@@ -16,6 +17,7 @@ import {
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { ClientChannel } from '../clients/index.ts';
 import { textField } from '../fields.ts';
+import { requirePropertyFilter, SQL92 } from '../filter/index.ts';
 import type { HandlerContext } from '../handler-context.ts';
 import { OK, okJson, refuse } from '../response-codes.ts';
 
@@ -36,7 +38,7 @@ export function addClientHandlers(context: HandlerContext): void {
     if (consumerIdList.length > 0) return okJson({ consumerIdList });
     return refuse(ResponseCode.SYSTEM_ERROR, `no consumer for this group, ${group}`);
   });
-  requests.on(RequestCode.CHECK_CLIENT_CONFIG, checkClientConfig);
+  requests.on(RequestCode.CHECK_CLIENT_CONFIG, (request) => checkClientConfig(context, request));
   requests.on(RequestCode.LOCK_BATCH_MQ, (request) => {
     const { clientId, consumerGroup, mqSet } = decodeLockBatch(request.body);
     const owned = (queue: MessageQueue): boolean =>
@@ -70,18 +72,25 @@ function heartbeat(
     if (!group) continue;
     context.creation.retryTopic(group.groupName, group.retryQueueNums);
     context.consumers.register(presence, channel);
+    context.filters.register(presence.groupName, presence.subscriptionDataSet);
   }
   for (const { groupName } of producerDataSet) context.producers.register(groupName, channel);
   return { code: ResponseCode.SUCCESS, ext: { IS_SUPPORT_HEART_BEAT_V2: false } };
 }
 
 /** Java asks before it starts a consumer with anything but tags. */
-function checkClientConfig(request: RemotingCommand): ResponseInit {
+function checkClientConfig(context: HandlerContext, request: RemotingCommand): ResponseInit {
   const body = parseJsonObject(request.body);
   const subscription = readSubscription(body['subscriptionData'] ?? {});
   if (isTagExpression(subscription.expressionType)) return OK;
-  return refuse(
-    ResponseCode.SYSTEM_ERROR,
-    `The broker does not support consumer to filter message by ${subscription.expressionType}`,
-  );
+  requirePropertyFilter(context.parts.config, subscription.expressionType);
+  try {
+    if (subscription.expressionType !== SQL92) {
+      throw new DrError('USAGE', `unknown type ${subscription.expressionType}`);
+    }
+    context.filterCache.compile(subscription.subString);
+    return OK;
+  } catch (reason) {
+    return refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, DrError.from(reason).message);
+  }
 }

@@ -16,7 +16,7 @@ export interface HeldPull {
   request: RemotingCommand;
   topic: string;
   queueId: number;
-  /** First offset the consumer wants. */
+  /** First offset that was not looked at: what the consumer wants, or behind what a filter refused. */
   offset: number;
   tagCodes: ReadonlySet<number> | undefined;
   /** Monotonic ms. */
@@ -27,14 +27,14 @@ type Queues = Map<number, HeldPull[]>;
 
 export class HeldPulls implements PullHolder {
   readonly #clock: Clock;
-  /** Answers a pull without holding it again. */
-  readonly #answer: (pull: HeldPull) => void;
+  /** Answers a pull; only one that a message woke may be held again, and only by a filter. */
+  readonly #answer: (pull: HeldPull, isLast: boolean) => void;
   readonly #topics = new Map<string, Queues>();
-  #ready: HeldPull[] = [];
+  #ready: { pull: HeldPull; isLast: boolean }[] = [];
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(clock: Clock, answer: (pull: HeldPull) => void) {
+  constructor(clock: Clock, answer: (pull: HeldPull, isLast: boolean) => void) {
     this.#clock = clock;
     this.#answer = answer;
   }
@@ -73,7 +73,7 @@ export class HeldPulls implements PullHolder {
     if (queues === undefined || list === undefined) return;
     const wakes = (pull: HeldPull): boolean =>
       nextOffset > pull.offset && (pull.tagCodes?.has(tagsCode) ?? true);
-    this.#move(queues, queue, wakes);
+    this.#move(queues, queue, wakes, false);
   }
 
   answerAll(of?: ServerConnection): void {
@@ -93,11 +93,16 @@ export class HeldPulls implements PullHolder {
   }
 
   /** Takes the chosen pulls of one queue out; they are answered at the end of this round. */
-  #move(queues: Queues, queue: QueueRef, isChosen: (pull: HeldPull) => boolean): void {
+  #move(
+    queues: Queues,
+    queue: QueueRef,
+    isChosen: (pull: HeldPull) => boolean,
+    isLast = true,
+  ): void {
     const list = queues.get(queue.queueId) ?? [];
     const rest: HeldPull[] = [];
     for (const pull of list) {
-      if (isChosen(pull)) this.#wake(pull);
+      if (isChosen(pull)) this.#wake(pull, isLast);
       else rest.push(pull);
     }
     if (rest.length === list.length) return;
@@ -106,15 +111,15 @@ export class HeldPulls implements PullHolder {
     if (queues.size === 0) this.#topics.delete(queue.topic);
   }
 
-  #wake(pull: HeldPull): void {
+  #wake(pull: HeldPull, isLast: boolean): void {
     this.#count--;
     if (this.#ready.length === 0) queueMicrotask(() => this.#run());
-    this.#ready.push(pull);
+    this.#ready.push({ pull, isLast });
   }
 
   #run(): void {
     const ready = this.#ready;
     this.#ready = [];
-    for (const pull of ready) if (pull.connection.isOpen) this.#answer(pull);
+    for (const { pull, isLast } of ready) if (pull.connection.isOpen) this.#answer(pull, isLast);
   }
 }

@@ -3,20 +3,24 @@
 // written behind it without a copy of ours. Source: PullMessageProcessor, behaviour only.
 import {
   encodeResponse,
-  isTagExpression,
   Perm,
   PullSysFlag,
   type RemotingCommand,
   ResponseCode,
   type ResponseInit,
-  type SubscriptionData,
   type SubscriptionGroupConfig,
-  tagSubscription,
 } from '../../protocol/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { PullResult, PullStatus } from '../../store/index.ts';
 import type { ConsumerTable } from '../clients/index.ts';
 import { numberField, textField } from '../fields.ts';
+import {
+  type ConsumerFilters,
+  type FilterCache,
+  type WantedContext,
+  type WantedRecords,
+  wantedRecords,
+} from '../filter/index.ts';
 import type { Creation, OffsetKey, Topic } from '../metadata/index.ts';
 import type { BrokerParts } from '../parts.ts';
 import { refusalOf, refuse } from '../response-codes.ts';
@@ -42,27 +46,35 @@ const CODES: Record<PullStatus, number> = {
 export interface PullContext {
   parts: Omit<BrokerParts, 'pulls' | 'schedule' | 'registration'>;
   consumers: ConsumerTable;
+  filters: ConsumerFilters;
+  filterCache: FilterCache;
   creation: Creation;
   stats: BrokerStats;
 }
 
 /** A checked pull. */
-interface Pull extends OffsetKey {
+interface Pull extends OffsetKey, WantedRecords {
   offset: number;
   messagesMax: number;
   sysFlag: number;
-  tagCodes: ReadonlySet<number> | undefined;
   topicConfig: Topic['config'];
   groupConfig: SubscriptionGroupConfig;
 }
 
 export class PullHandler {
   readonly #context: PullContext;
+  readonly #wanted: WantedContext;
   readonly held: HeldPulls;
 
   constructor(context: PullContext) {
     this.#context = context;
-    this.held = new HeldPulls(context.parts.clock, (pull) => this.#answerHeld(pull));
+    const { parts, consumers, filters, filterCache: cache } = context;
+    const { config, tables } = parts;
+    const isForbidden = (group: string, topic: string) => tables.groups.isForbidden(group, topic);
+    this.#wanted = { consumers, filters, cache, config, isForbidden };
+    this.held = new HeldPulls(context.parts.clock, (pull, isLast) =>
+      this.#answerHeld(pull, isLast),
+    );
     context.parts.store.onArrival(this.held);
   }
 
@@ -83,17 +95,28 @@ export class PullHandler {
     return undefined;
   }
 
-  /** Second and last pass: whatever comes out is the answer. */
-  #answerHeld(held: HeldPull): void {
+  /** Second pass: whatever comes out is the answer, unless a filter refused all that had come. */
+  #answerHeld(held: HeldPull, isLast: boolean): void {
     const { request, connection } = held;
     try {
-      const pull = this.#check(request);
       const startedMs = performance.now();
-      this.#write(request, connection, { pull, result: this.#read(pull), startedMs });
+      const pull = { ...this.#check(request), offset: held.offset };
+      const result = this.#read(pull);
+      if (!isLast && this.#holdAgain(held, pull, result)) return;
+      this.#write(request, connection, { pull, result, startedMs });
     } catch (reason) {
       const refusal = refusalOf(reason, this.#context.parts.admission.current);
       connection.respond(request.opaque, refusal);
     }
+  }
+
+  /** Waits on behind what the filter refused; the answer will tell how far that is. */
+  #holdAgain(held: HeldPull, { filter }: Pull, result: PullResult): boolean {
+    const isAtEnd = result.nextBeginOffset === result.maxOffset;
+    const isNothing =
+      result.status === 'NO_MATCHED_MESSAGE' || result.status === 'OFFSET_OVERFLOW_ONE';
+    if (filter === undefined || !isNothing || !isAtEnd) return false;
+    return this.held.hold({ ...held, offset: result.nextBeginOffset });
   }
 
   #check(request: RemotingCommand): Pull {
@@ -128,59 +151,17 @@ export class PullHandler {
           `[${topicConfig.readQueueNums}]`,
       );
     }
-    const subscription = this.#subscription(request, groupConfig, topic);
     return {
+      ...wantedRecords(this.#wanted, request, { group: groupConfig, topic }),
       topic,
       group,
       queueId,
       offset: numberField(request, 'queueOffset'),
       messagesMax: Math.max(numberField(request, 'maxMsgNums'), 1),
       sysFlag: numberField(request, 'sysFlag'),
-      tagCodes: codesOf(subscription),
       topicConfig,
       groupConfig,
     };
-  }
-
-  /** From the request when it carries one, else what the group's heartbeats said. */
-  #subscription(
-    request: RemotingCommand,
-    group: SubscriptionGroupConfig,
-    topic: string,
-  ): SubscriptionData {
-    const subVersion = numberField(request, 'subVersion', 0);
-    const isInRequest = (numberField(request, 'sysFlag') & PullSysFlag.SUBSCRIPTION) !== 0;
-    if (isInRequest) {
-      refuseOtherThanTag(request.ext['expressionType']);
-      return tagSubscription(topic, request.ext['subscription'], subVersion);
-    }
-    const members = this.#context.consumers.find(group.groupName);
-    const remark = `the consumer's group info not exist, group: ${group.groupName}`;
-    if (!members) return refuse(ResponseCode.SUBSCRIPTION_NOT_EXIST, remark);
-    if (!group.consumeBroadcastEnable && members.messageModel === 'BROADCASTING') {
-      refuse(
-        ResponseCode.NO_PERMISSION,
-        `the consumer group[${group.groupName}] can not consume by broadcast way`,
-      );
-    }
-    if (this.#context.parts.tables.groups.isForbidden(group.groupName, topic)) {
-      refuse(
-        ResponseCode.NO_PERMISSION,
-        `the consumer group[${group.groupName}] is forbidden for topic[${topic}]`,
-      );
-    }
-    const subscription = members.subscriptions.get(topic);
-    if (!subscription) {
-      return refuse(
-        ResponseCode.SUBSCRIPTION_NOT_EXIST,
-        `the consumer's subscription not exist, group: ${group.groupName}, topic: ${topic}`,
-      );
-    }
-    if (subscription.subVersion < subVersion) {
-      refuse(ResponseCode.SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest");
-    }
-    refuseOtherThanTag(subscription.expressionType);
-    return subscription;
   }
 
   /** Pulls carry the consumer's progress; where commits are refused it is left out silently. */
@@ -197,6 +178,7 @@ export class PullHandler {
       messagesMax: Math.min(pull.messagesMax, config.maxTransferCountOnMessageInMemory),
       bytesMax: config.maxTransferBytesOnMessageInMemory,
       tagCodes: pull.tagCodes,
+      filter: pull.filter,
     });
   }
 
@@ -269,15 +251,3 @@ function codeOf(result: PullResult, pull: Pull): number {
   if (isMissing && pull.offset === 0) return ResponseCode.PULL_NOT_FOUND;
   return CODES[result.status];
 }
-
-function refuseOtherThanTag(expressionType: string | undefined): void {
-  if (isTagExpression(expressionType)) return;
-  refuse(
-    ResponseCode.SYSTEM_ERROR,
-    `The broker does not support consumer to filter message by ${expressionType}`,
-  );
-}
-
-/** Hash codes to keep, undefined = all. */
-const codesOf = (subscription: SubscriptionData): ReadonlySet<number> | undefined =>
-  subscription.codeSet.length === 0 ? undefined : new Set(subscription.codeSet);

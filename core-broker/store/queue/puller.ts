@@ -3,28 +3,18 @@
 // Invariant: what comes from a file is checked first; a damaged record ends the answer before it, and
 // the pull that begins at it fails with CORRUPT. Nothing is ever stepped over in silence.
 // Source: RocketMQ DefaultMessageStore.getMessage, behaviour only.
-import { LIMITS, queueOffset } from '../../base/index.ts';
-import type { PullLimit, PullResult, PullStatus } from '../door.ts';
+import { queueOffset } from '../../base/index.ts';
+import type { PullLimit, PullResult, PullStatus, RecordFilter } from '../door.ts';
 import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES } from '../layout.ts';
 import type { LogFiles } from '../log/log-files.ts';
 import { int32At, int64At } from '../log/record-bytes.ts';
 import type { LogView } from '../read/log-view.ts';
 import type { ConsumeQueue, EntryRun } from './consume-queue.ts';
+import { FilteredWalk } from './filtered-walk.ts';
+import { addToStretches, type Stretch } from './stretches.ts';
 
 /** Entries looked at in one pull when a filter rejects most of them. */
 const SCAN_ENTRIES_MAX = 16_000;
-/** Bytes between two records of one queue that are read along rather than skipped. */
-const READ_GAP_BYTES = 4_096;
-
-/** Records that lie near each other and are read in one go. */
-interface Stretch {
-  from: number;
-  to: number;
-  fileStart: number;
-  /** Offset and size of each record, alternating. */
-  records: number[];
-}
-
 export class Puller {
   readonly #view: LogView;
   readonly #files: LogFiles;
@@ -39,6 +29,7 @@ export class Puller {
     if (queue === undefined) return emptyResult('NO_MATCHED_LOGIC_QUEUE', 0, undefined);
     const refused = outside(queue, from);
     if (refused !== undefined) return refused;
+    if (limit.filter !== undefined) return this.#filtered(queue, from, limit.filter, limit);
     const stretches: Stretch[] = [];
     const walk = this.#select(queue, from, { ...limit, stretches });
     const result = emptyResult(walk.status, walk.next, queue);
@@ -48,6 +39,14 @@ export class Puller {
         break;
       }
     }
+    return result;
+  }
+
+  #filtered(queue: ConsumeQueue, from: number, filter: RecordFilter, limit: PullLimit): PullResult {
+    const result = emptyResult('NO_MATCHED_MESSAGE', from, queue);
+    const log = { view: this.#view, files: this.#files };
+    const walk = new FilteredWalk(log, queue, { ...limit, filter }, result);
+    result.nextBeginOffset = queueOffset(walk.run(from));
     return result;
   }
 
@@ -73,27 +72,12 @@ export class Puller {
           status = 'FOUND';
           count++;
           bytes += size;
-          this.#addTo(limit.stretches, offset, size);
+          addToStretches(limit.stretches, this.#files, offset, size);
         }
         next++;
       }
     }
     return { status, next };
-  }
-
-  /** Invariant: a stretch lies in one file, so that one read can hold it. */
-  #addTo(stretches: Stretch[], offset: number, size: number): void {
-    const last = stretches.at(-1);
-    const gap = last === undefined ? -1 : offset - last.to;
-    const span = last === undefined ? 0 : offset + size - last.from;
-    const isNear = gap >= 0 && gap <= READ_GAP_BYTES && span <= 4 * LIMITS.pullReplyBytesMax;
-    if (last === undefined || !isNear || this.#files.startOf(offset) !== last.fileStart) {
-      const fileStart = this.#files.startOf(offset);
-      stretches.push({ from: offset, to: offset + size, fileStart, records: [offset, size] });
-      return;
-    }
-    last.to = offset + size;
-    last.records.push(offset, size);
   }
 
   /** Adds the bytes of a stretch; false when a damaged record cut it short. */
@@ -177,8 +161,10 @@ export class Puller {
 function isWanted(run: EntryRun, at: number, codes: ReadonlySet<number> | undefined): boolean {
   if (codes === undefined) return true;
   const low = int32At(run.bytes, at + 16);
-  // A tag hash is an int32; a due time of a delayed message is not and matches no tag.
-  return int32At(run.bytes, at + 12) === low >> 31 && codes.has(low);
+  const high = int32At(run.bytes, at + 12);
+  // A tag hash is an int32; a due time of a delayed message is not and matches no tag. Far below zero
+  // lies an address in Apache's consume queue extension, which we do not read: the consumer decides.
+  return high === low >> 31 ? codes.has(low) : high < -1;
 }
 
 function outside(queue: ConsumeQueue, from: number): PullResult | undefined {
