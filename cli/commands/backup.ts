@@ -10,7 +10,8 @@ import {
 import { DrError } from '../../core-broker/base/index.ts';
 import { type CommandInput, textOf } from '../command.ts';
 import { backupConfigOf } from '../config/backup-config.ts';
-import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
+import type { DrConfig } from '../config/dr-config.ts';
+import { openDrConfig } from '../config/identity.ts';
 import { beginRepository, rememberRepository } from '../config/known-repositories.ts';
 import { storePlace } from '../config/store-place.ts';
 import { openRegionJobs } from '../daemon/backup-jobs.ts';
@@ -26,7 +27,7 @@ interface Desk {
 }
 
 async function atDesk(input: CommandInput, work: (desk: Desk) => Promise<number>): Promise<number> {
-  const config = loadDrConfig(String(input.options['config']));
+  const config = openDrConfig(String(input.options['config']));
   const format = formatOf(input);
   const settings = backupConfigOf(config, textOf(input.options['repository']));
   const backup = await createBackup({ config: settings });
@@ -186,7 +187,7 @@ function cutOf(input: CommandInput): RestoreCut | undefined {
 
 /** `dr backup schedule`: the plan, the next runs, what ran and what was missed. */
 export async function runSchedule(input: CommandInput): Promise<number> {
-  const config = loadDrConfig(String(input.options['config']));
+  const config = openDrConfig(String(input.options['config']));
   const format = formatOf(input);
   const plan = config.backup?.schedule;
   if (!plan) {

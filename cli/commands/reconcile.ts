@@ -7,7 +7,8 @@ import { createDrClient } from '../../core-broker/client/index.ts';
 import { DR_CODE, type DrStatus, type LineageEntry } from '../../core-broker/protocol/index.ts';
 import { openLogReader, readEpochFile } from '../../core-broker/store/index.ts';
 import type { CommandInput } from '../command.ts';
-import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
+import type { DrConfig } from '../config/dr-config.ts';
+import { openDrConfig } from '../config/identity.ts';
 import { EXIT } from '../exit-status.ts';
 import { formatOf, printAnswer } from '../output.ts';
 
@@ -26,7 +27,7 @@ export async function runReconcileList(input: CommandInput): Promise<number> {
   const from =
     typeof given === 'number'
       ? given
-      : await divergence(folder, loadDrConfig(String(input.options['config'])));
+      : await divergence(folder, openDrConfig(String(input.options['config'])));
   const file = input.options['export'];
   const tail = await readTail(folder, from, typeof file === 'string' ? file : undefined);
   const queues = [...tail.queues.values()].sort((a, b) => a.queue.localeCompare(b.queue));

@@ -6,7 +6,8 @@ import { DrError } from '../../core-broker/base/index.ts';
 import { createDrClient, type DrClient } from '../../core-broker/client/index.ts';
 import { DR_CODE, type DrStatus } from '../../core-broker/protocol/index.ts';
 import type { CommandInput } from '../command.ts';
-import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
+import type { DrConfig } from '../config/dr-config.ts';
+import { openDrConfig } from '../config/identity.ts';
 import { confirm } from '../confirm.ts';
 import { EXIT } from '../exit-status.ts';
 import { formatOf, printAnswer } from '../output.ts';
@@ -17,7 +18,7 @@ const REVERSE_TIMEOUT_MS = 30_000;
 
 /** `dr rejoin`: exit 0 when the region follows, 4 when it does not need to, 13 when one side is silent. */
 export async function runRejoin(input: CommandInput): Promise<number> {
-  const config = loadDrConfig(String(input.options['config']));
+  const config = openDrConfig(String(input.options['config']));
   const client = createDrClient({ secret: config.secret });
   try {
     const { own, active } = await findSides(config, client);

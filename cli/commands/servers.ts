@@ -9,7 +9,7 @@ import {
 } from '../../core-broker/nameserver/index.ts';
 import { createGateway, loadGatewayConfig } from '../../switchover/index.ts';
 import type { CommandInput } from '../command.ts';
-import { loadDrConfig } from '../config/dr-config.ts';
+import { becomeIdentity, openDrConfig } from '../config/identity.ts';
 import { HttpEndpoint } from '../daemon/http.ts';
 import { createRegionNode } from '../daemon/region-node.ts';
 import { runUntilSignal } from '../daemon/run-until-signal.ts';
@@ -27,6 +27,7 @@ const fileOf = (input: CommandInput): string => String(input.options['config']);
 export function runNameserver(input: CommandInput): Promise<number> {
   const config = loadNameserverConfig(fileOf(input));
   warnAll(config.warnings);
+  becomeIdentity(undefined, { credentialsFile: config.credentialsFile, tls: config.tls.client });
   const server =
     config.global === undefined ? createNameServer({ config }) : createGlobalNameServer({ config });
   const { drHttpPort: port, drHttpHost: host } = config.settings;
@@ -66,7 +67,7 @@ export function runBroker(input: CommandInput): Promise<number> {
   return runUntilSignal(
     createRegionNode({
       brokerFile: fileOf(input),
-      ...(typeof dr === 'string' ? { dr: loadDrConfig(dr) } : {}),
+      ...(typeof dr === 'string' ? { dr: openDrConfig(dr) } : {}),
     }),
   );
 }
@@ -85,5 +86,5 @@ export function runGateway(input: CommandInput): Promise<number> {
 
 /** `dr standby -c dr.yaml`: the daemon of a region, whatever role it has. */
 export function runStandby(input: CommandInput): Promise<number> {
-  return runUntilSignal(createStandbyDaemon(loadDrConfig(fileOf(input))));
+  return runUntilSignal(createStandbyDaemon(openDrConfig(fileOf(input))));
 }

@@ -18,7 +18,8 @@ import {
   type StatusReport,
 } from '../../switchover/index.ts';
 import { type CommandInput, textOf } from '../command.ts';
-import { type DrConfig, loadDrConfig } from '../config/dr-config.ts';
+import type { DrConfig } from '../config/dr-config.ts';
+import { openDrConfig } from '../config/identity.ts';
 import { confirm } from '../confirm.ts';
 import { EXIT } from '../exit-status.ts';
 import { formatOf, type OutputFormat, printAnswer, printProgress } from '../output.ts';
@@ -35,7 +36,7 @@ const number = (value: unknown): number | undefined =>
 
 /** Opens the controller for one command and closes everything behind it. */
 async function atDesk<T>(input: CommandInput, work: (desk: Desk) => Promise<T>): Promise<T> {
-  const config = loadDrConfig(String(input.options['config']));
+  const config = openDrConfig(String(input.options['config']));
   const format = formatOf(input);
   const storeConfig = config.controlStore ?? { kind: 'sqlite' as const, path: './control.db' };
   const resolved =

@@ -34,6 +34,14 @@ export const drConfigSchema = z.strictObject({
     .describe('Both regions and how to reach them.'),
   initialActive: name.describe('Region that writes when no store has a drEpoch file yet.'),
   secretFile: z.string().describe('File with the shared secret that signs control requests.'),
+  credentialsFile: z
+    .string()
+    .optional()
+    .describe('File like tools.yml (accessKey, secretKey): signs requests to brokers with ACL.'),
+  tlsFile: z
+    .string()
+    .optional()
+    .describe('File with tls.* keys of this process as a client; tls.enable=true turns TLS on.'),
   nameserver: z
     .strictObject({ config: z.string().describe('Apache .properties file of the name server.') })
     .optional()

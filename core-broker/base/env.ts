@@ -5,6 +5,8 @@ export const ENVIRONMENT = {
   DR_LOG_LEVEL: 'log level: debug, info (default), warn, error, silent',
   DR_CONFIG: 'default for -c of the operator commands',
   NAMESRV_ADDR: 'name servers of a broker whose file names none, as Apache reads it',
+  DR_ACCESS_KEY: 'access key that signs our requests to brokers with ACL',
+  DR_SECRET_KEY: 'its secret key; used when no credentials file is configured',
   NO_COLOR: 'no colours in tables',
   AWS_ACCESS_KEY_ID: 'object storage key when the configuration names none',
   AWS_SECRET_ACCESS_KEY: 'object storage secret when the configuration names none',

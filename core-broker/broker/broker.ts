@@ -6,12 +6,12 @@
 // answered -> connections closed -> tables written -> store closed.
 import { type Clock, createLog, DrError, sleep, systemClock } from '../base/index.ts';
 import { type DrStatus, encodeHost } from '../protocol/index.ts';
-import { RemotingServer } from '../remoting/index.ts';
+import { RemotingServer, ServerTls } from '../remoting/index.ts';
 import { type MessageStore, openStore } from '../store/index.ts';
 import { type AclBook, AclGuard, addAclHandlers, openAclBook } from './acl/index.ts';
 import { type AdmissionSlot, OPEN_ADMISSION } from './admission.ts';
 import { type BuiltBroker, buildParts } from './build-parts.ts';
-import type { BrokerConfig } from './config/index.ts';
+import { type BrokerConfig, brokerTls } from './config/index.ts';
 import { BrokerDispatcher } from './dispatcher.ts';
 import type {
   Broker,
@@ -84,6 +84,7 @@ class BrokerNode implements Broker {
       port: options.config.listenPort,
       listener: this.#dispatcher,
       receive: RECEIVE_MODE,
+      tls: new ServerTls(brokerTls(options.config).server),
     });
   }
 

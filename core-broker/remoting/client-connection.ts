@@ -2,7 +2,7 @@
 // Received bytes land in one reused buffer; only decoded commands leave it.
 // Invariant: a connection that timed out without receiving anything since is destroyed, so a half-open
 // peer costs one time-out and not one per call.
-import * as net from 'node:net';
+import type * as net from 'node:net';
 import { DrError, LIMITS } from '../base/index.ts';
 import {
   decodeCommand,
@@ -18,6 +18,7 @@ import {
 import { FrameReader } from './frame-reader.ts';
 import { OpaqueTable } from './opaque-table.ts';
 import { duringRead, OutputQueue } from './output-queue.ts';
+import { openSocket, type TlsClientSettings } from './tls/index.ts';
 
 const RECEIVE_BYTES = 64 * 1024;
 const KEEP_ALIVE_MS = 30_000;
@@ -40,10 +41,15 @@ export class ClientConnection {
   /** Reads so far: tells whether anything came since a request was sent. */
   #reads = 0;
   #failure: DrError | undefined;
+  #isReady = false;
   readonly #ready: Promise<void>;
 
   constructor(
-    target: HostPort & { address: string; connectTimeoutMs: number },
+    target: HostPort & {
+      address: string;
+      connectTimeoutMs: number;
+      tls?: TlsClientSettings | undefined;
+    },
     host: ClientConnectionHost,
   ) {
     this.#address = target.address;
@@ -54,7 +60,7 @@ export class ClientConnection {
       LIMITS.frameBytesMax,
       budget,
     );
-    this.#socket = net.connect({
+    const plain: net.TcpNetConnectOpts = {
       host: target.host,
       port: target.port,
       noDelay: true,
@@ -67,10 +73,15 @@ export class ClientConnection {
           return true;
         },
       },
-    });
+    };
+    const { socket, ready } = openSocket(plain, target.tls);
+    this.#socket = socket;
+    if (target.tls !== undefined) {
+      socket.on('data', (chunk: Buffer) => this.#receive(chunk, chunk.length));
+    }
     this.#output = new OutputQueue(this.#socket);
     this.#socket.setTimeout(LIMITS.connectionIdleMs, () => this.#onIdle());
-    this.#ready = this.#connected(target.connectTimeoutMs);
+    this.#ready = this.#connected(ready, target.connectTimeoutMs);
     // A caller that gave up before must not turn a failed connect into an unhandled rejection.
     this.#ready.catch((reason: DrError) => this.#fail(reason));
     this.#socket.on('error', (cause) => this.#fail(this.#networkError(cause)));
@@ -82,16 +93,19 @@ export class ClientConnection {
   }
 
   get isConnecting(): boolean {
-    return this.#socket.connecting;
+    return this.isOpen && !this.#isReady;
   }
 
-  #connected(timeoutMs: number): Promise<void> {
+  #connected(event: 'connect' | 'secureConnect', timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const text = `${this.#address} did not accept a connection within ${timeoutMs} ms`;
       const timer = setTimeout(() => reject(new DrError('NETWORK', text)), timeoutMs);
-      this.#socket.once('connect', resolve);
+      this.#socket.once(event, () => {
+        this.#isReady = true;
+        clearTimeout(timer);
+        resolve();
+      });
       this.#socket.once('close', () => reject(this.#failure ?? this.#networkError()));
-      this.#socket.once('connect', () => clearTimeout(timer));
       this.#socket.once('close', () => clearTimeout(timer));
     });
   }

@@ -5,3 +5,4 @@ export * from './remoting-client.ts';
 export * from './remoting-server.ts';
 export * from './request-dispatcher.ts';
 export * from './splice.ts';
+export * from './tls/index.ts';

@@ -50,7 +50,8 @@ export type OutputWatcher = (unsentBytes: number) => void;
 export class OutputQueue {
   /** The buffer that reserve() positions point into. */
   buffer: Buffer = EMPTY;
-  readonly #socket: Socket;
+  /** Undefined while nothing may leave. */
+  #socket: Socket | undefined;
   readonly #watcher: OutputWatcher | undefined;
   #used = 0;
   #full: Buffer[] = [];
@@ -62,6 +63,12 @@ export class OutputQueue {
   constructor(socket: Socket, watcher?: OutputWatcher) {
     this.#socket = socket;
     this.#watcher = watcher;
+  }
+
+  /** Goes on with another socket, or holds everything back until there is one. */
+  moveTo(socket: Socket | undefined): void {
+    this.#socket = socket;
+    this.flush();
   }
 
   /** Bytes accepted here that the socket has not taken. */
@@ -131,6 +138,8 @@ export class OutputQueue {
   }
 
   #send(): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
     this.#setAside();
     const parts = this.#full;
     const bytes = this.#fullBytes;
@@ -139,12 +148,12 @@ export class OutputQueue {
     this.#writingBytes += bytes;
     const done = (reason?: Error | null) => this.#onWritten(parts, bytes, reason);
     if (parts.length === 1) {
-      this.#socket.write(parts[0]!, done);
+      socket.write(parts[0]!, done);
     } else {
-      this.#socket.cork();
-      for (let i = 0; i < parts.length - 1; i++) this.#socket.write(parts[i]!);
-      this.#socket.write(parts[parts.length - 1]!, done);
-      this.#socket.uncork();
+      socket.cork();
+      for (let i = 0; i < parts.length - 1; i++) socket.write(parts[i]!);
+      socket.write(parts[parts.length - 1]!, done);
+      socket.uncork();
     }
     this.#watcher?.(this.unsentBytes);
   }

@@ -4,6 +4,7 @@
 import { DrError } from '../base/index.ts';
 import { parseAddress, type RemotingCommand, type RequestInit } from '../protocol/index.ts';
 import { ClientConnection } from './client-connection.ts';
+import { type PeerIdentity, processIdentity } from './tls/index.ts';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 
@@ -15,15 +16,19 @@ export type PeerRequestHandler = (
 
 export interface RemotingClientOptions {
   connectTimeoutMs?: number;
+  /** Who calls; default: the identity of the process, asked at each call. */
+  identity?: PeerIdentity;
 }
 
 export class RemotingClient {
   readonly #connectTimeoutMs: number;
+  readonly #identity: PeerIdentity | undefined;
   readonly #connections = new Map<string, ClientConnection>();
   #handler: PeerRequestHandler = () => undefined;
   #isClosed = false;
 
   constructor(options: RemotingClientOptions = {}) {
+    this.#identity = options.identity;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
   }
 
@@ -34,18 +39,23 @@ export class RemotingClient {
    */
   async invoke(address: string, request: RequestInit, timeoutMs: number): Promise<RemotingCommand> {
     const connection = this.#connectionTo(address);
-    if (!connection.isConnecting) return connection.invoke(request, timeoutMs);
+    const signed = this.#signed(request);
+    if (!connection.isConnecting) return connection.invoke(signed, timeoutMs);
     const startedMs = performance.now();
     await connection.ready(timeoutMs);
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startedMs));
-    return connection.invoke(request, leftMs);
+    return connection.invoke(signed, leftMs);
   }
 
   /** Sends without an answer; resolves when the request is queued on a connection. */
   async oneway(address: string, request: RequestInit): Promise<void> {
     const connection = this.#connectionTo(address);
     if (connection.isConnecting) await connection.ready(this.#connectTimeoutMs);
-    connection.oneway(request);
+    connection.oneway(this.#signed(request));
+  }
+
+  #signed(request: RequestInit): RequestInit {
+    return (this.#identity ?? processIdentity()).sign?.(request) ?? request;
   }
 
   /** Who answers requests of the peers (39, 40, 220, 221, 307, 309, 326). One handler. */
@@ -73,7 +83,12 @@ export class RemotingClient {
 
   #open(address: string): ClientConnection {
     const connection: ClientConnection = new ClientConnection(
-      { ...parseAddress(address), address, connectTimeoutMs: this.#connectTimeoutMs },
+      {
+        ...parseAddress(address),
+        address,
+        connectTimeoutMs: this.#connectTimeoutMs,
+        tls: (this.#identity ?? processIdentity()).tls,
+      },
       {
         onRequest: (request) => this.#handler(address, request),
         onClose: () => {

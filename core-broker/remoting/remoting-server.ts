@@ -5,10 +5,11 @@
 // from their handle, so it is off unless asked for. See accepted-socket.ts.
 import * as net from 'node:net';
 import { createLog, DrError, gauge, LIMITS } from '../base/index.ts';
-import { type ReceiveMode, startReading } from './accepted-socket.ts';
+import { canReuse, type ReceiveMode, startReading } from './accepted-socket.ts';
 import type { FrameListener, ServerConnection } from './door.ts';
 import type { PartialBudget } from './frame-reader.ts';
 import { AcceptedConnection, type ConnectionHost } from './server-connection.ts';
+import type { ServerTls } from './tls/index.ts';
 
 const log = createLog('remoting');
 const KEEP_ALIVE_MS = 30_000;
@@ -32,6 +33,19 @@ export interface RemotingServerOptions {
   /** Bytes of unfinished frames over all connections; the one that passes it is closed. */
   partialBytesMax?: number;
   receive?: ReceiveMode;
+  /** Judges the first byte of each connection; without it everything is plain text. */
+  tls?: ServerTls | undefined;
+}
+
+type Sink = (chunk: Buffer, end: number) => boolean;
+
+/** Order: after this read, when the bytes that came lie in the socket again. */
+function secure(connection: AcceptedConnection, tls: ServerTls, first: Buffer | undefined): void {
+  const raw = connection.release(first);
+  setImmediate(() => {
+    if (raw.destroyed) return;
+    tls.accept(raw, (socket) => connection.adopt(socket));
+  });
 }
 
 export class RemotingServer implements ConnectionHost {
@@ -76,6 +90,7 @@ export class RemotingServer implements ConnectionHost {
         server.on('error', (reason) => log.warn('listener.failed', reason.message));
         this.#servers.push(server);
         this.#startSweeper();
+        this.#options.tls?.start();
         resolve((server.address() as net.AddressInfo).port);
       });
     });
@@ -100,7 +115,23 @@ export class RemotingServer implements ConnectionHost {
     }
     let connection: AcceptedConnection | undefined;
     const mode = this.#options.receive ?? 'events';
-    const own = startReading(socket, mode, (chunk, end) => connection?.receive(chunk, end) ?? true);
+    const isEvents = mode === 'events' || !canReuse(socket);
+    const plain: Sink = (chunk, end) => connection?.receive(chunk, end) ?? true;
+    // Why replaced and not asked: the first byte counts once, every later read must cost nothing more.
+    let sink: Sink = plain;
+    const { tls } = this.#options;
+    if (tls !== undefined) {
+      sink = (chunk, end) => {
+        sink = plain;
+        const first = tls.judge(chunk[0]);
+        if (first === 'plain' || connection === undefined) return plain(chunk, end);
+        sink = () => false;
+        if (first === 'refused') connection.close();
+        else secure(connection, tls, isEvents ? Buffer.from(chunk.subarray(0, end)) : undefined);
+        return false;
+      };
+    }
+    const own = startReading(socket, mode, (chunk, end) => sink(chunk, end));
     own.setKeepAlive(true, KEEP_ALIVE_MS);
     connection = new AcceptedConnection(own, this);
     this.#connections.add(connection);
@@ -125,6 +156,7 @@ export class RemotingServer implements ConnectionHost {
   /** Stops listening and closes every connection after its queued answers. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#options.tls?.stop();
     clearInterval(this.#sweeper);
     const closed = this.#servers.map(
       (server) => new Promise<void>((done) => server.close(() => done())),

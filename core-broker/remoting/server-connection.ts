@@ -47,7 +47,7 @@ export class AcceptedConnection implements ServerConnection {
   unanswered = 0;
   /** Sweeps since the last byte in or out; the server closes idle connections by it. */
   idleSweeps = 0;
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #reader: FrameReader;
   readonly #waiting = new OpaqueTable();
@@ -81,6 +81,34 @@ export class AcceptedConnection implements ServerConnection {
     } catch (reason) {
       this.#fail(DrError.from(reason));
     }
+  }
+
+  /**
+   * What came is the start of a TLS handshake: nothing is parsed and nothing leaves until adopt().
+   * @param first bytes to put back, unless the caller does
+   * @returns the socket, unread
+   */
+  release(first: Buffer | undefined): Socket {
+    const socket = this.#socket;
+    socket.removeAllListeners('data');
+    socket.pause();
+    if (first !== undefined) socket.unshift(first);
+    this.output.moveTo(undefined);
+    return socket;
+  }
+
+  /** Goes on over a stream on top of the socket. */
+  adopt(socket: Socket): void {
+    if (!this.#isOpen) {
+      socket.destroy();
+      return;
+    }
+    this.#socket = socket;
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+    socket.on('data', (chunk: Buffer) => void this.receive(chunk, chunk.length));
+    this.output.moveTo(socket);
+    this.#applyPause();
   }
 
   /** Bytes [0, end) of `chunk` arrived. @returns false when the socket belongs to somebody else now */

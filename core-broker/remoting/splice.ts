@@ -4,6 +4,7 @@
 // or the end of both, ends the splice and calls back once.
 // Invariant: bytes keep their order and none is dropped while both sides live.
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { DrError, LIMITS } from '../base/index.ts';
 
 export interface SpliceOptions {
@@ -19,6 +20,12 @@ export interface Splice {
   readonly backwardBytes: number;
   /** Destroys both sides; with a reason the peers see a reset instead of an end. */
   close(reason?: DrError): void;
+}
+
+/** Ends a connection so that the peer sees a reset; over TLS it sees an end without a farewell. */
+export function cut(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Starts forwarding between two connected sockets and takes them over. */
@@ -86,7 +93,7 @@ class JoinedSockets implements Splice {
     this.#reason ??= reason;
     for (const side of [this.#first, this.#second]) {
       // Why a reset: a stream that was cut must not look like one that ended.
-      if (reason && !side.destroyed && !side.connecting) side.resetAndDestroy();
+      if (reason && !side.destroyed && !side.connecting) cut(side);
       else side.destroy();
     }
   }

@@ -1,6 +1,8 @@
 // Where frames end in one direction of a connection that is spliced, not parsed: only the length words
 // are read. Costs a few instructions per frame and keeps no bytes.
-// A stream that does not consist of frames (TLS, rubbish) is lost track of for good. Source: ours.
+// A stream that does not consist of frames (TLS, rubbish) is lost track of for good, at its first word:
+// such a client is cut at a flip. Source: ours.
+import { LIMITS } from '../../core-broker/base/index.ts';
 
 const WORD_BYTES = 4;
 
@@ -51,7 +53,7 @@ export class FrameWalk {
       this.#wordBytes++;
     }
     if (this.#wordBytes < WORD_BYTES) return next;
-    this.#isLost = this.#word <= 0;
+    this.#isLost = this.#word <= 0 || this.#word > LIMITS.frameBytesMax;
     this.#left = this.#isLost ? 0 : this.#word;
     this.#word = 0;
     this.#wordBytes = 0;

@@ -4,6 +4,7 @@
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { TLS_KEYS, type TlsKey, type TlsKeyText } from '../../remoting/index.ts';
 import { localAddress } from './local-address.ts';
 
 interface KeyText {
@@ -216,9 +217,20 @@ const STORE_KEYS = {
   haTransferBatchSize: int(32_768, 'bytes per HA transfer', { min: 1 }),
 } as const;
 
+const tlsKey = ([key, { meaning, form }]: [string, TlsKeyText]): [string, TextKey] => [
+  key,
+  text('', meaning, form && shaped(form.pattern, form.words)),
+];
+const TLS_TEXT_KEYS = Object.fromEntries(Object.entries(TLS_KEYS).map(tlsKey)) as {
+  [K in TlsKey]: TextKey;
+};
+
 const SECURITY_KEYS = {
   aclEnable: bool(false, 'requests must be signed; accounts stand in plain_acl.yml', false),
   aclPlainFile: text('', 'ACL file; empty = plain_acl.yml beside this file; acl/*.yml count too'),
+  drCredentialsFile: text('', 'YAML file with accessKey and secretKey that sign our own requests'),
+  useTLS: bool(false, 'other name of tls.enable', false),
+  ...TLS_TEXT_KEYS,
 } as const;
 
 /** The honoured keys, in the order of the reference page. */

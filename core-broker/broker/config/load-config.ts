@@ -2,6 +2,7 @@
 // Apache keeps defaults silently when a value does not parse and ignores unknown keys; here both are
 // errors with file, line, what is allowed and the nearest known key, because a typo at 3 am must not
 // start a broker on the wrong port. Keys without effect become warnings.
+import * as path from 'node:path';
 import {
   configError,
   nearestKey,
@@ -10,6 +11,7 @@ import {
   readEnv,
   readPropertiesFile,
 } from '../../base/index.ts';
+import { type TlsSettings, tlsSettings } from '../../remoting/index.ts';
 import {
   BROKER_KEYS,
   type BrokerConfigValues,
@@ -66,6 +68,12 @@ export function compileBrokerConfig(file: PropertiesFile): LoadedBrokerConfig {
   checkRole(config, file, warnings);
   checkPorts(config, file);
   return { config, warnings };
+}
+
+/** TLS of a broker's ports and of its calls. @throws DrError CONFIG */
+export function brokerTls(config: BrokerConfig): TlsSettings {
+  const folder = config.path === undefined ? '.' : path.dirname(path.resolve(config.path));
+  return tlsSettings({ ...config, ...(config.useTLS ? { 'tls.enable': 'true' } : {}) }, folder);
 }
 
 export const isBrokerKey = (key: string): key is BrokerKeyName => Object.hasOwn(BROKER_KEYS, key);

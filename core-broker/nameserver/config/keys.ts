@@ -1,7 +1,14 @@
 // Every key a name server honours, and the keys Apache's dumps list that have no effect here.
 // One table per owner: RocketMQ's own keys and the `dr` section of a global name server.
 // Defaults are those of Apache 5.5.0. Source: NamesrvConfig and NettyServerConfig, names only.
-import { boolSetting, intSetting, type SettingsOf, textSetting } from '../../base/index.ts';
+import {
+  boolSetting,
+  intSetting,
+  type SettingsOf,
+  type TextSetting,
+  textSetting,
+} from '../../base/index.ts';
+import { TLS_KEYS, type TlsKey } from '../../remoting/index.ts';
 
 export const NAMESERVER_KEYS = {
   listenPort: intSetting(9876, 'port for clients and brokers; 0 = chosen by the system', {
@@ -47,6 +54,18 @@ export const NAMESERVER_KEYS = {
   drHttpHost: textSetting('127.0.0.1', 'local address of the HTTP port'),
 } as const;
 
+/** TLS of a name server of either kind, and who it is to the servers it calls. */
+export const SECURITY_KEYS = {
+  drCredentialsFile: textSetting(
+    '',
+    'YAML file with accessKey and secretKey that sign our own requests',
+  ),
+  useTLS: boolSetting(false, 'other name of tls.enable'),
+  ...(Object.fromEntries(
+    Object.entries(TLS_KEYS).map(([key, { meaning }]) => [key, textSetting('', meaning)]),
+  ) as { [K in TlsKey]: TextSetting }),
+} as const;
+
 export const GLOBAL_KEYS = {
   drMode: textSetting('', 'global = answer from the active region; dual = merge both regions'),
   drRegions: textSetting('', 'east=host:port;host:port|west=host:port: regional name servers'),
@@ -75,7 +94,7 @@ export const INERT_KEYS: ReadonlySet<string> = new Set(
   useEpollNativeSelector clientWorkerThreads clientCallbackExecutorThreads
   clientOnewaySemaphoreValue clientAsyncSemaphoreValue connectTimeoutMillis
   channelNotActiveInterval clientChannelMaxIdleTimeSeconds clientSocketSndBufSize
-  clientSocketRcvBufSize clientPooledByteBufAllocatorEnable clientCloseSocketIfTimeout useTLS
+  clientSocketRcvBufSize clientPooledByteBufAllocatorEnable clientCloseSocketIfTimeout
   socksProxyConfig disableCallbackExecutor disableNettyWorkerGroup maxReconnectIntervalTimeSeconds
   enableReconnectForGoAway enableTransparentRetry controllerType controllerThreadPoolNums
   controllerRequestThreadPoolQueueCapacity controllerDLegerGroup controllerDLegerPeers

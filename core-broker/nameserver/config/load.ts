@@ -14,7 +14,14 @@ import {
   readTextIfExists,
   Secret,
 } from '../../base/index.ts';
-import { GLOBAL_KEYS, INERT_KEYS, NAMESERVER_KEYS, type NameserverSettings } from './keys.ts';
+import { type TlsSettings, tlsSettings } from '../../remoting/index.ts';
+import {
+  GLOBAL_KEYS,
+  INERT_KEYS,
+  NAMESERVER_KEYS,
+  type NameserverSettings,
+  SECURITY_KEYS,
+} from './keys.ts';
 
 export interface NameserverConfig {
   /** Live values: code 318 changes them. */
@@ -23,6 +30,10 @@ export interface NameserverConfig {
   ignored: Map<string, string>;
   /** Complaints for the operator at start. */
   warnings: string[];
+  /** TLS of its port and of its calls. */
+  tls: TlsSettings;
+  /** File with the keys that sign its calls; empty = none. */
+  credentialsFile: string;
   /** Set for a global name server. */
   global: GlobalConfig | undefined;
 }
@@ -40,7 +51,7 @@ export interface GlobalConfig {
   pollIntervalMs: number;
 }
 
-const TABLE = { ...NAMESERVER_KEYS, ...GLOBAL_KEYS };
+const TABLE = { ...NAMESERVER_KEYS, ...SECURITY_KEYS, ...GLOBAL_KEYS };
 
 /**
  * Loads the configuration of a name server of either kind.
@@ -50,12 +61,13 @@ export function loadNameserverConfig(file: string): NameserverConfig {
   const properties = readPropertiesFile(file);
   const { values, warnings, ignored } = readSettings(properties, TABLE, INERT_KEYS);
   const settings = withPaths(pick(values), file);
+  const security = securityOf(values, path.dirname(path.resolve(file)));
   if (values.drMode !== '') {
-    return { settings, ignored, warnings, global: globalConfig(properties, values) };
+    return { settings, ignored, warnings, ...security, global: globalConfig(properties, values) };
   }
   const stray = Object.keys(GLOBAL_KEYS).find((key) => properties.entries.has(key));
   if (stray !== undefined) throw keyError(properties, stray, 'needs drMode=global or drMode=dual');
-  return { settings, ignored, warnings, global: undefined };
+  return { settings, ignored, warnings, ...security, global: undefined };
 }
 
 /** A regional configuration without a file: defaults plus `changes`. */
@@ -63,7 +75,17 @@ export function regionalConfig(
   changes: Partial<NameserverSettings> & { configStorePath: string; kvConfigPath: string },
 ): NameserverConfig {
   const settings = { ...initialSettings(NAMESERVER_KEYS), ...changes };
-  return { settings, ignored: new Map(), warnings: [], global: undefined };
+  const security = { tls: tlsSettings({}, '.'), credentialsFile: '' };
+  return { settings, ignored: new Map(), warnings: [], ...security, global: undefined };
+}
+
+function securityOf(values: AllSettings, folder: string) {
+  const enable = values.useTLS ? { 'tls.enable': 'true' } : {};
+  const file = values.drCredentialsFile;
+  return {
+    tls: tlsSettings({ ...values, ...enable }, folder),
+    credentialsFile: file === '' ? '' : path.resolve(folder, file),
+  };
 }
 
 function pick(values: NameserverSettings): NameserverSettings {

@@ -15,7 +15,13 @@ import {
 } from '../../base/index.ts';
 import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { DrRequestVerifier, FlipReceiver } from '../../protocol/index.ts';
-import { RemotingServer, RequestDispatcher, type RequestHandler } from '../../remoting/index.ts';
+import {
+  RemotingServer,
+  RequestDispatcher,
+  type RequestHandler,
+  ServerTls,
+  type TlsServerSettings,
+} from '../../remoting/index.ts';
 import type { GlobalConfig, NameserverConfig } from '../config/load.ts';
 import { type NameServer, reachableAddress, requestsServed, toResponse } from '../serving.ts';
 import { AnswerFile } from './answer-file.ts';
@@ -45,7 +51,8 @@ export function createGlobalNameServer(options: GlobalNameServerOptions): Global
   const { global, settings } = options.config;
   if (!global) throw new DrError('CONFIG', 'a global name server needs drMode=global or dual');
   const idleMs = settings.serverChannelMaxIdleTimeSeconds * 1000;
-  const listen = { host: settings.bindAddress, port: settings.listenPort, idleMs };
+  const tls = options.config.tls.server;
+  const listen = { host: settings.bindAddress, port: settings.listenPort, idleMs, tls };
   return new ServedGlobalNameServer(global, listen, options.clock ?? systemClock);
 }
 
@@ -53,6 +60,7 @@ interface Listen {
   host: string;
   port: number;
   idleMs: number;
+  tls: TlsServerSettings;
 }
 
 class ServedGlobalNameServer implements GlobalNameServer {
@@ -108,7 +116,8 @@ class ServedGlobalNameServer implements GlobalNameServer {
     this.#answers.load();
     const handlers = this.#handlers(this.#register);
     const listener = new RequestDispatcher({ handlers, toResponse });
-    this.#server = new RemotingServer({ ...this.#listen, listener });
+    const tls = new ServerTls(this.#listen.tls);
+    this.#server = new RemotingServer({ ...this.#listen, listener, tls });
     await this.#server.listen();
     for (const view of this.#views.values()) {
       this.#loops.run(`poll ${view.link.region}`, (signal) => this.#pollForever(view, signal));

@@ -12,6 +12,7 @@ import {
   RequestDispatcher,
   type RequestHandler,
   type ServerConnection,
+  ServerTls,
 } from '../../remoting/index.ts';
 import type { NameserverConfig } from '../config/load.ts';
 import { type MinIdChange, RouteTable } from '../route/route-table.ts';
@@ -80,7 +81,9 @@ class RegionalNameServer implements NameServer {
     };
     const { bindAddress: host, listenPort: port } = settings;
     const idleMs = settings.serverChannelMaxIdleTimeSeconds * 1000;
-    this.#server = new RemotingServer({ host, port, idleMs, listener: this.#listener(state) });
+    const tls = new ServerTls(this.#config.tls.server);
+    const listener = this.#listener(state);
+    this.#server = new RemotingServer({ host, port, idleMs, listener, tls });
     await this.#server.listen();
     this.#observe();
     this.#planScan();

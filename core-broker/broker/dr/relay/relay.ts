@@ -8,10 +8,16 @@
 // Invariant: a frame is either answered here or sent upstream, never both; a connection is handed over
 // only when no reply of ours is outstanding. A client whose upstream cannot be reached keeps waiting in
 // the parking and is refused with code 16 when its time is up. Source: switchover "What clients see".
-import * as net from 'node:net';
+import type * as net from 'node:net';
 import { createLog, DrError, gauge, sleep } from '../../../base/index.ts';
 import { DR_CODE, decodeCommand } from '../../../protocol/index.ts';
-import { type ServerConnection, type Splice, splice } from '../../../remoting/index.ts';
+import {
+  openSocket,
+  processIdentity,
+  type ServerConnection,
+  type Splice,
+  splice,
+} from '../../../remoting/index.ts';
 import type { Admission } from '../../admission.ts';
 import type { BrokerParts } from '../../parts.ts';
 import type { Parking } from '../parking.ts';
@@ -195,7 +201,8 @@ export class Relay {
 
 function connectTo(address: { host: string; port: number }): Promise<net.Socket | undefined> {
   return new Promise((resolve) => {
-    const socket = net.connect({ ...address, noDelay: true, keepAlive: true });
+    const target = { ...address, noDelay: true, keepAlive: true };
+    const { socket, ready } = openSocket(target, processIdentity().tls);
     const giveUp = () => {
       clearTimeout(timer);
       socket.destroy();
@@ -203,7 +210,7 @@ function connectTo(address: { host: string; port: number }): Promise<net.Socket 
     };
     const timer = setTimeout(giveUp, CONNECT_TIMEOUT_MS);
     socket.once('error', giveUp);
-    socket.once('connect', () => {
+    socket.once(ready, () => {
       clearTimeout(timer);
       socket.off('error', giveUp);
       // Until the splice listens an error must only end this socket.

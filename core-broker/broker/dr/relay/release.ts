@@ -15,7 +15,7 @@ import {
   type ReleasedNotice,
   ResponseCode,
 } from '../../../protocol/index.ts';
-import type { ServerConnection } from '../../../remoting/index.ts';
+import { cut, type ServerConnection } from '../../../remoting/index.ts';
 import type { BrokerParts } from '../../parts.ts';
 import type { Parking } from '../parking.ts';
 
@@ -45,7 +45,7 @@ export async function releaseConnection(
   const answer = { code: ResponseCode.SUCCESS, body: JSON.stringify(notice) };
   const socket = connection.detach();
   // Whoever goes on sending broke the agreement: a silent loss would be worse than a reset.
-  socket.on('data', () => socket.resetAndDestroy());
+  socket.on('data', () => cut(socket));
   socket.setTimeout(LIMITS.parkedMs, () => socket.destroy());
   socket.write(encodeResponse(RELEASE_OPAQUE, answer));
   for (const frame of frames) socket.write(frame);
