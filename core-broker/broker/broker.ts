@@ -204,6 +204,7 @@ class BrokerNode implements Broker {
     const { store, built, dr } = running;
     this.#hideMetrics?.();
     built.schedule.stop();
+    await built.timers.stopped();
     await built.registration.stop();
     await dr.stop();
     built.pulls.held.stop();
@@ -281,6 +282,7 @@ class BrokerNode implements Broker {
       logEnd: () => bounds().maxOffset,
       dispatchBehindBytes: () => bounds().maxOffset - bounds().dispatchedOffset,
       unflushedBytes: () => bounds().maxOffset - bounds().flushedOffset,
+      timers: () => context.timers.figures(),
     });
   }
 

@@ -21,6 +21,7 @@ import { refusalOf } from './response-codes.ts';
 import { DelayDelivery, joinServices, parseDelayLevels } from './schedule/index.ts';
 import { SendPath, StoredProperties } from './send/index.ts';
 import { BrokerStats } from './stats/index.ts';
+import { TimerService } from './timer/index.ts';
 import { Transactions } from './transactions/index.ts';
 import { MessageWriter } from './writing/index.ts';
 
@@ -44,8 +45,9 @@ export interface BuiltBroker {
   context: HandlerContext;
   pulls: PullHandler;
   registration: RegistrationService;
-  /** What only the active side does: delayed delivery, transaction checks. */
+  /** What only the active side does: delayed and timed delivery, transaction checks. */
   schedule: ScheduleService;
+  timers: TimerService;
   release: ReplyRelease;
   expiry: ClientExpiry;
 }
@@ -63,9 +65,11 @@ export function buildParts(options: BuildOptions): BuiltBroker {
     ...{ config, clock, store, tables, creation, writer, producers, stats },
     storeHost: options.storeHost,
   });
+  const timers = new TimerService({ config, store, writer, clock });
   const schedule = joinServices(
     new DelayDelivery({ store, delays: tables.delays, writer, clock, levelsMs }),
     transactions,
+    timers,
   );
   const registration = new RegistrationService({
     config,
@@ -76,6 +80,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
   const shared = { config, clock, store, admission, tables, requests: dispatcher };
   const core = {
     ...shared,
+    timers,
     frames: dispatcher,
     advertised: () => options.addresses().broker,
     haAddress: () => options.addresses().ha,
@@ -87,7 +92,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
   const clients = { consumers, producers, locks, filters, filterCache };
   const context: HandlerContext = {
     ...{ parts, ...clients, creation, writer, stats, levelsMs },
-    transactions,
+    ...{ transactions, timers },
   };
   const release = addPaths(context, pulls, options);
   const expiry = new ClientExpiry({ consumers, producers, locks, clock });
@@ -97,7 +102,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
       brokerPermission: config.brokerPermission,
     });
   }
-  return { parts, context, pulls, registration, schedule, release, expiry };
+  return { parts, context, pulls, registration, schedule, timers, release, expiry };
 }
 
 /** Who consumes, and what they subscribe to by expression. */

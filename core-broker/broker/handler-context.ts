@@ -7,6 +7,7 @@ import type { Creation } from './metadata/index.ts';
 import type { BrokerParts } from './parts.ts';
 import { refuse } from './response-codes.ts';
 import type { BrokerStats } from './stats/index.ts';
+import type { TimerService } from './timer/index.ts';
 import type { Transactions } from './transactions/index.ts';
 import type { MessageWriter } from './writing/index.ts';
 
@@ -21,6 +22,7 @@ export interface HandlerContext {
   writer: MessageWriter;
   stats: BrokerStats;
   transactions: Transactions;
+  timers: TimerService;
   /** Delay of each level, ms; index 0 is level 1. */
   levelsMs: readonly number[];
 }

@@ -3,6 +3,7 @@
 // Names dr_broker_*.
 import { gauge } from '../base/index.ts';
 import type { BrokerStats, TransactionCounts } from './stats/index.ts';
+import type { TimerFigures } from './timer/index.ts';
 
 /** Where the figures come from; asked at each scrape. */
 export interface MetricSources {
@@ -14,6 +15,7 @@ export interface MetricSources {
   logEnd: () => number;
   dispatchBehindBytes: () => number;
   unflushedBytes: () => number;
+  timers: () => TimerFigures;
 }
 
 const running = new Set<MetricSources>();
@@ -53,3 +55,11 @@ read('dr_broker_connections', 'client connections', (s) => s.connections());
 read('dr_broker_log_end_bytes', 'end of the commit log', (s) => s.logEnd());
 read('dr_broker_dispatch_behind_bytes', 'log not yet in queues', (s) => s.dispatchBehindBytes());
 read('dr_broker_unflushed_bytes', 'log not yet forced to disk', (s) => s.unflushedBytes());
+read('dr_broker_timer_waiting', 'timer messages in the wheel', (s) => s.timers().waiting);
+read('dr_broker_timer_due', 'timer messages that are due', (s) => s.timers().due);
+read('dr_broker_timer_late_ms', 'how late the due timer messages are', (s) => s.timers().lateMs);
+read(
+  'dr_broker_timer_unread',
+  'timer messages not yet in the wheel',
+  (s) => s.timers().offsetBehind,
+);

@@ -38,6 +38,11 @@ export interface ScheduleService {
   stop(): void;
 }
 
+/** Timer times of the source, as a standby takes them over. */
+export interface MirroredTimers {
+  mirror(checkpoint: Buffer): Promise<void>;
+}
+
 export interface RegistrationRole {
   /** DataVersion.stateVersion: the epoch; 0 for a plain broker. */
   stateVersion: number;
@@ -86,6 +91,7 @@ export interface BrokerParts {
   readonly tables: MetadataTables;
   readonly pulls: PullHolder;
   readonly schedule: ScheduleService;
+  readonly timers: MirroredTimers;
   readonly registration: Registration;
   readonly requests: RequestTable;
   readonly frames: FrameDoor;

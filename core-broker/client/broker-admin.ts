@@ -119,6 +119,13 @@ export class BrokerAdmin {
     return decodeDelayOffsets(response.body || '{}');
   }
 
+  /** How far timer messages were delivered, code 60; undefined when the broker has no timers. */
+  async timerCheckpoint(address: string): Promise<Buffer | undefined> {
+    const request = { code: RequestCode.GET_TIMER_CHECK_POINT };
+    const response = await this.#peer.invoke(address, request, this.#timeoutMs);
+    return response.code === 0 ? response.body : undefined;
+  }
+
   /** Raw record at a commit-log offset, code 33. @throws DrError NOT_FOUND */
   async viewRecord(address: string, offset: number): Promise<Buffer> {
     const request = { code: RequestCode.VIEW_MESSAGE_BY_ID, ext: { offset } };

@@ -1,5 +1,5 @@
-// Copies topics, groups, consumer offsets and delayed-delivery progress from the source (codes 21, 201,
-// 43, 45) and hands them to the standby, on a clock and once more for a switchover.
+// Copies topics, groups, consumer offsets and the progress of delayed and timer delivery from the source
+// (codes 21, 201, 43, 45, 60) and hands them to the standby, on a clock and once more for a switchover.
 // Order: offsets are asked for last, so they never belong to a topic or group the snapshot lacks.
 // What is ahead of the copied data is the sink's to clamp.
 // Invariant: snapshots are applied in the order in which they were begun, none after its signal fired.
@@ -63,6 +63,7 @@ export class MetadataSync {
     const groups = await this.#admin.groupTable(this.#source);
     const consumerOffsets = await this.#admin.consumerOffsets(this.#source);
     const delayOffsets = await this.#admin.delayOffsets(this.#source);
+    const timerTimes = await this.#admin.timerCheckpoint(this.#source);
     signal?.throwIfAborted();
     if (turn < this.#applied) throw new DrError('CANCELLED', 'a later metadata copy came first');
     this.#applied = turn;
@@ -71,6 +72,7 @@ export class MetadataSync {
       groups: this.#chosenGroups(groups),
       consumerOffsets: this.#chosenOffsets(consumerOffsets),
       delayOffsets,
+      timerCheckpoint: timerTimes?.toString('base64'),
     });
     // The digest is of what the source said, so that it can be compared with its sealed-tail token.
     return { ...counts, offsetDigest: offsetDigest(consumerOffsets, delayOffsets) };

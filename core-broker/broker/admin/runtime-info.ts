@@ -21,6 +21,7 @@ export function runtimeInfo(context: HandlerContext): Record<string, string> {
     ...rates(context),
     ...logFigures(context),
     ...scheduleFigures(context),
+    ...timerFigures(context),
     ...pools(),
   };
   return Object.fromEntries(Object.entries(table).map(([key, value]) => [key, String(value)]));
@@ -125,6 +126,20 @@ function earliestStoreTime(context: HandlerContext): number {
     if (earliest < 0 || storeMs < earliest) earliest = storeMs;
   }
   return earliest;
+}
+
+/** Java prints a float with one digit at least. */
+const asFloat = (value: number): string => (Number.isInteger(value) ? `${value}.0` : `${value}`);
+
+function timerFigures(context: HandlerContext): Figures {
+  const figures = context.timers.figures();
+  return {
+    timerReadBehind: Math.floor(figures.readBehindMs / 1_000),
+    timerOffsetBehind: figures.offsetBehind,
+    timerCongestNum: figures.waiting,
+    timerEnqueueTps: asFloat(figures.enqueueTps),
+    timerDequeueTps: asFloat(figures.dequeueTps),
+  };
 }
 
 function scheduleFigures(context: HandlerContext): Figures {

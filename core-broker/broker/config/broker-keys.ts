@@ -233,12 +233,35 @@ const SECURITY_KEYS = {
   ...TLS_TEXT_KEYS,
 } as const;
 
+const TIMER_KEYS = {
+  timerWheelEnable: bool(true, 'timer messages are taken and delivered', false),
+  timerPrecisionMs: int(1_000, 'length of one slot of the wheel, ms', { min: 1, max: 60_000 }),
+  timerRollWindowSlot: int(172_800, 'slots a message waits at most before it is parked again'),
+  timerMaxDelaySec: int(259_200, 'longest delay, s; longer is refused with code 13', {
+    live: true,
+  }),
+  timerFlushIntervalMs: int(1_000, 'timer files are written this often while there is work, ms', {
+    min: 10,
+    live: true,
+  }),
+  timerCongestNumEachSlot: int(MAX_INT, 'messages per slot above which sends are refused', {
+    live: true,
+  }),
+  timerStopEnqueue: bool(false, 'parked timer messages are not read'),
+  timerStopDequeue: bool(false, 'due timer messages are not delivered'),
+  mappedFileSizeTimerLog: int(104_857_600, 'size of one timer log file, bytes', { min: 4_096 }),
+  recallMessageEnable: bool(false, 'timer messages can be called back (code 370)'),
+  allowRecallWhenBrokerNotWriteable: bool(true, 'also while brokerPermission refuses sends'),
+  appendTopicForTimerDeleteKey: bool(false, 'the key of a recall holds the topic, too'),
+} as const;
+
 /** The honoured keys, in the order of the reference page. */
 export const BROKER_KEYS = {
   ...IDENTITY_KEYS,
   ...TOPIC_KEYS,
   ...TRANSACTION_KEYS,
   ...STORE_KEYS,
+  ...TIMER_KEYS,
   ...SECURITY_KEYS,
 } as const;
 

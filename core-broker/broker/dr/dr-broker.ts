@@ -69,7 +69,7 @@ export class DrBroker implements DrAttachment {
   #relayGrace: NodeJS.Timeout | undefined;
 
   constructor(parts: BrokerParts, options: DrBrokerOptions, ha: HaServer) {
-    const { store, tables, clock, config } = parts;
+    const { store, tables, clock, config, timers } = parts;
     const { guard } = store;
     const fileSize = config.mappedFileSizeCommitLog;
     const refresh = (why: string) => this.#effects.refresh(why);
@@ -79,7 +79,10 @@ export class DrBroker implements DrAttachment {
     this.#loops = new LoopSet((reason) => parts.fail(reason));
     this.#client = createDrClient({ secret: options.secret });
     this.sink = new StoreSink(store, config.storePathRootDir, () => this.#tokens.forget());
-    this.metadataSink = new TableSink(tables, guard, () => void this.#effects.register());
+    this.metadataSink = new TableSink(
+      { tables, guard, timers },
+      () => void this.#effects.register(),
+    );
     this.#tokens = new TokenMaker({ store, tables, fileSize });
     this.#known = new Knowledge(guard, () => this.#onDeposed());
     this.#admission = new DrAdmission({

@@ -6,8 +6,9 @@ import { addTransactionHandlers } from './end-transaction.ts';
 import { addOffsetHandlers } from './offset-handlers.ts';
 import { addQueryHandlers } from './query-handlers.ts';
 import { addSendBackHandler } from './send-back.ts';
+import { addTimerHandlers } from './timer-handlers.ts';
 
-/** Heartbeats, offsets, queries, send-back, ends of transactions. */
+/** Heartbeats, offsets, queries, send-back, ends of transactions, timers. */
 export function addHandlers(context: HandlerContext): void {
   addAssignmentHandler(context);
   addClientHandlers(context);
@@ -15,4 +16,5 @@ export function addHandlers(context: HandlerContext): void {
   addQueryHandlers(context);
   addSendBackHandler(context);
   addTransactionHandlers(context);
+  addTimerHandlers(context);
 }

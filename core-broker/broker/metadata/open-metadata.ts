@@ -12,6 +12,7 @@ import {
   readTopicConfig,
   replyTopic,
   SYSTEM_GROUPS,
+  TIMER_TOPIC,
   Topic,
   type TopicConfig,
 } from '../../protocol/index.ts';
@@ -105,6 +106,7 @@ function bootTopics(config: BrokerConfig): TopicConfig[] {
     newTopicConfig(Topic.TRANS_OP_HALF, 1, READ_WRITE),
     newTopicConfig(replyTopic(config.brokerClusterName), 1, READ_WRITE),
   ];
+  if (config.timerWheelEnable) made.push(newTopicConfig(TIMER_TOPIC, 1, READ_WRITE));
   if (config.autoCreateTopicEnable) {
     made.push(
       newTopicConfig(

@@ -11,6 +11,8 @@ export interface MetadataContent {
   groups: unknown;
   consumerOffsets: unknown;
   delayOffsets: unknown;
+  /** The answer to code 60, base64; a source without timers has none. */
+  timerCheckpoint?: string | undefined;
 }
 
 export interface AppliedCounts {

@@ -1,3 +1,5 @@
 // Door of the send path.
+
+export { parseRecallHandle, type RecallHandle } from './recall-handle.ts';
 export * from './send-path.ts';
 export * from './stored-properties.ts';

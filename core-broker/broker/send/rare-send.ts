@@ -1,4 +1,4 @@
-// Sends that cannot take the plain road: delay levels, retry topics, properties that already carry the
+// Sends that cannot take the plain road: delay levels, delivery times, retry topics, properties that already carry the
 // broker's own. Properties become a map here; the result is one append like any other.
 // Source: SendMessageProcessor.handleRetryAndDLQ, HookUtils, behaviour only.
 import { LIMITS } from '../../base/index.ts';
@@ -11,6 +11,7 @@ import {
   parseMessageProperties,
   ResponseCode,
   type SendRequestView,
+  TIMER_TOPIC,
 } from '../../protocol/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { AppendResult } from '../../store/index.ts';
@@ -18,8 +19,16 @@ import type { HandlerContext } from '../handler-context.ts';
 import type { Topic as StoredTopic } from '../metadata/index.ts';
 import { refuse } from '../response-codes.ts';
 import { clampLevel } from '../schedule/index.ts';
-import { parkAsHalf, parkForDelay, type Target, withTransactionType } from '../writing/index.ts';
+import {
+  isTimer,
+  parkAsHalf,
+  parkForDelay,
+  parkForTimer,
+  type Target,
+  withTransactionType,
+} from '../writing/index.ts';
 import { isPlainText } from './plain-text.ts';
+import { encodeRecallReply } from './recall-handle.ts';
 import type { StoredProperties } from './stored-properties.ts';
 
 export interface StoredSend {
@@ -27,6 +36,8 @@ export interface StoredSend {
   result: AppendResult;
   /** UNIQ_KEY for the reply; empty when it cannot stand in JSON as it is. */
   unique: Buffer;
+  /** The whole reply, when it has more in it than others. */
+  reply: Buffer | undefined;
 }
 
 const DELAYS = [
@@ -73,7 +84,8 @@ export class RareSend {
     const unique = Buffer.from(properties.get(Property.UNIQ_KEY) ?? '');
     const isPlain = isPlainText(unique, 0, unique.length);
     // A parked message is answered with the queue it will be delivered to, as Apache does.
-    return { queueId: target.queueId, result, unique: isPlain ? unique : Buffer.alloc(0) };
+    const reply = this.#recallReply(view, { target, stored, properties, result });
+    return { queueId: target.queueId, result, unique: isPlain ? unique : Buffer.alloc(0), reply };
   }
 
   /** What Apache loses is refused: a delay would take the half message away from its check. */
@@ -110,10 +122,38 @@ export class RareSend {
 
   #park(target: Target, properties: Map<string, string>): Target & { properties: string } {
     const level = Number(properties.get(Property.DELAY) ?? 0);
-    if (!Number.isInteger(level) || level <= 0) {
-      return { ...target, properties: formatMessageProperties(properties) };
+    if (Number.isInteger(level) && level > 0) {
+      return parkForDelay(target, properties, clampLevel(level, this.#context.levelsMs));
     }
-    return parkForDelay(target, properties, clampLevel(level, this.#context.levelsMs));
+    const { parts, timers } = this.#context;
+    const rules = {
+      config: parts.config,
+      nowMs: parts.clock.nowMs(),
+      congestion: (dueMs: number) => timers.congestion(dueMs),
+    };
+    const parked = isTimer(properties) ? parkForTimer(target, properties, rules) : undefined;
+    return parked ?? { ...target, properties: formatMessageProperties(properties) };
+  }
+
+  /** A timer message is answered with the handle that calls it back. */
+  #recallReply(
+    view: SendRequestView,
+    sent: {
+      target: Target;
+      stored: Target;
+      properties: Map<string, string>;
+      result: AppendResult;
+    },
+  ): Buffer | undefined {
+    const { target, stored, properties, result } = sent;
+    if (stored.topic !== TIMER_TOPIC || stored === target || isRetryTopic(target.topic)) return;
+    return encodeRecallReply(view.opaque, {
+      config: this.#context.parts.config,
+      storeHost: this.#properties.storeHost,
+      queueId: target.queueId,
+      properties,
+      result,
+    });
   }
 }
 

@@ -2,8 +2,8 @@
 // The plain case allocates nothing: scanned positions, topic by hash, properties copied once with a
 // prebuilt suffix, reply from a template. Everything unusual (delay, retry, missing topic) leaves by a
 // slower road that ends in the same append. Checks run in Apache's order.
-// Invariant: what a later version of this program must handle (timers) is refused here and
-// never stored as a plain message. Source: SendMessageProcessor, behaviour only.
+// Invariant: a message that asks for what this broker refuses is never stored as a plain message.
+// Source: SendMessageProcessor, behaviour only.
 import {
   isSendForbidden,
   KnownProperties,
@@ -139,11 +139,13 @@ export class SendPath {
     if (view.bodyLength > config.maxMessageSize) refuseSize(view.bodyLength, config.maxMessageSize);
     scanProperties(view.properties, view.propertiesStart, view.propertiesLength, found);
     refuseLater(view, found);
-    const isPlain = !this.#topic.isSpecial && found.delay.start < 0 && found.tranMsg.start < 0;
+    const isParked = found.delay.start >= 0 || found.timer.start >= 0 || found.tranMsg.start >= 0;
+    const isPlain = !this.#topic.isSpecial && !isParked;
     const isCounted = isPlain && this.#properties.isPlain(found);
     const result = isCounted
       ? this.#append(connection, chunk, view)
       : this.#appendRare(connection, chunk, view);
+    if (result === undefined) return;
     // The rare road counts where it writes: a delayed message is one of the schedule topic first.
     if (isCounted) this.#count(result.sizeBytes, 1);
     if (!view.isOneway) this.#hold(sessionOf(connection), view.opaque, result);
@@ -188,9 +190,19 @@ export class SendPath {
     session.knownSends.missed({ chunk, view, topic: this.#topic, record: this.#record });
   }
 
-  #appendRare(connection: ServerConnection, chunk: Buffer, view: SendRequestView): AppendResult {
+  /** @returns undefined when the reply is on its way already */
+  #appendRare(
+    connection: ServerConnection,
+    chunk: Buffer,
+    view: SendRequestView,
+  ): AppendResult | undefined {
     const request = { view, topic: this.#topic, queueId: this.#queueId };
     const stored = this.#rare.append(connection, chunk, request);
+    if (stored.reply) {
+      const end = stored.result.physicalOffset + stored.result.sizeBytes;
+      this.#holdReply(connection, view, { reply: stored.reply, end });
+      return undefined;
+    }
     const reply = this.#reply;
     reply.queueId = stored.queueId;
     reply.unique = stored.unique;
@@ -216,6 +228,15 @@ export class SendPath {
     const request = { view, topic: this.#topic, queueId: this.#queueId };
     const stored = this.#batch.append(connection, chunk, request);
     this.#count(stored.bytes, stored.count);
+    this.#holdReply(connection, view, stored);
+  }
+
+  /** A reply that is no template. */
+  #holdReply(
+    connection: ServerConnection,
+    view: SendRequestView,
+    stored: { reply: Buffer; end: number },
+  ): void {
     if (view.isOneway) return;
     const session = sessionOf(connection);
     const at = session.replies.reserve(stored.reply.length);
@@ -313,16 +334,10 @@ function refuseForbidden(topic: string): void {
   refuse(ResponseCode.NO_PERMISSION, `Sending message to topic[${topic}] is forbidden.`);
 }
 
-/** Timer messages are not supported yet; transaction bits without TRAN_MSG would hide the message. */
+/** Transaction bits without TRAN_MSG would hide the message. */
 function refuseLater(view: SendRequestView, found: KnownProperties): void {
   if ((view.sysFlag & SysFlag.TRANSACTION_ROLLBACK) !== 0 && found.tranMsg.start < 0) {
     refuse(ResponseCode.NO_PERMISSION, 'the broker sending transaction message is forbidden');
-  }
-  if (found.timer.start >= 0) {
-    refuse(
-      ResponseCode.SYSTEM_ERROR,
-      'accurate timer message is not enabled, timerWheelEnable is false',
-    );
   }
 }
 

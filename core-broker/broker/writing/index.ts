@@ -2,3 +2,4 @@
 export * from './delay-rewrite.ts';
 export * from './half-rewrite.ts';
 export * from './message-writer.ts';
+export * from './timer-rewrite.ts';

@@ -1,0 +1,2 @@
+// Door of the timer messages.
+export * from './timer-service.ts';

@@ -1,0 +1,36 @@
+// The timer times of the active side, as a standby keeps them for its own promotion.
+// They claim that deliveries are in the log, and the copied log may be behind: times ahead of it would
+// lose messages. So a checkpoint waits until a record stored after it is here; the log is in order of
+// store times, hence everything it speaks of is here too. An idle source leaves older times standing:
+// what was due since is looked up in the log.
+import type { MessageStore } from '../../store/index.ts';
+import { decodeCheckpoint, type TimerCheckpoint, writeCheckpoint } from './files/index.ts';
+import { checkpointFile, lastStoreTime } from './timer-books.ts';
+
+export class MirroredTimes {
+  readonly file: string;
+  readonly #store: MessageStore;
+  /** The epoch this side stood by under, with the times. */
+  #waiting: { state: TimerCheckpoint; epoch: number } | undefined;
+
+  constructor(rootDir: string, store: MessageStore) {
+    this.file = checkpointFile(rootDir);
+    this.#store = store;
+  }
+
+  /** One answer to code 60. */
+  async take(bytes: Buffer): Promise<void> {
+    await this.settle();
+    const state = decodeCheckpoint(bytes);
+    const { epoch } = this.#store.guard.state;
+    if (state !== undefined && state.readTimeMs > 0) this.#waiting = { state, epoch };
+  }
+
+  /** Keeps what waits, if the log holds it by now. */
+  async settle(): Promise<void> {
+    const waiting = this.#waiting;
+    if (waiting === undefined || lastStoreTime(this.#store) <= waiting.state.timestampMs) return;
+    this.#waiting = undefined;
+    await writeCheckpoint(this.file, { ...waiting.state, mirroredIn: waiting.epoch });
+  }
+}
