@@ -3,6 +3,8 @@
 export const LIMITS = {
   /** Largest frame accepted, length word included (Apache: frameMaxLength). */
   frameBytesMax: 16 * 1024 * 1024,
+  /** Largest header of a frame: 200,000 fields would keep everybody waiting for half a second. */
+  headerBytesMax: 1024 * 1024,
   /** Bytes of frames that have begun but not ended, over all connections of one server. */
   partialFrameBytesMax: 256 * 1024 * 1024,
   /** Input of a connection is paused above this many unanswered bytes of its requests. */

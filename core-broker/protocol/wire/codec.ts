@@ -97,6 +97,9 @@ export function decodeCommand(chunk: Buffer, start: number, end: number): Remoti
   const headerStart = start + FRAME_PREFIX_BYTES;
   const headerEnd = headerStart + headerLength;
   if (headerEnd > end) throw new DrError('PROTOCOL', 'header is longer than its frame');
+  if (headerLength > LIMITS.headerBytesMax) {
+    throw new DrError('PROTOCOL', `header of ${headerLength} bytes is above the limit`);
+  }
   const command =
     type === 0
       ? decodeJsonHeader(chunk, headerStart, headerEnd)

@@ -1,0 +1,53 @@
+// One whole run for a test: a fresh program, warm-up, the frames, and what was left behind: heap that
+// stayed and files with names no program of ours makes.
+import * as fs from 'node:fs';
+import * as v8 from 'node:v8';
+import * as vm from 'node:vm';
+import { corpusFor } from './corpus.ts';
+import { fuzz } from './run.ts';
+import { openWorld } from './world.ts';
+
+v8.setFlagsFromString('--expose-gc');
+const collect = vm.runInNewContext('gc') as () => void;
+
+/** Heap in use after a collection, MB. */
+export function heapMb(): number {
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return (heapUsed + external) / 1024 / 1024;
+}
+
+/** Requests that write a file each time they succeed: they get runs with fewer cases. */
+export const WRITERS: ReadonlySet<number> = new Set([
+  17, 18, 25, 100, 102, 200, 207, 215, 225, 318,
+]);
+const NONE: ReadonlySet<number> = new Set();
+
+export interface Play {
+  kind: 'broker' | 'nameserver';
+  seed: number;
+  cases: number;
+  /** With the requests that write files. */
+  isWriting: boolean;
+}
+
+export async function playFrames({ kind, seed, cases, isWriting }: Play) {
+  const world = await openWorld(kind);
+  try {
+    const corpus = corpusFor(kind, isWriting ? NONE : WRITERS);
+    const canary = { code: kind === 'broker' ? 28 : 106 };
+    const common = { world, corpus, seed, canary };
+    const warm = Math.floor(Math.min(20_000, cases / 4));
+    const found = await fuzz({ ...common, cases: warm });
+    const before = heapMb();
+    found.push(...(await fuzz({ ...common, from: warm, cases: cases - warm })));
+    return { found, grownMb: heapMb() - before, strange: strangeNames(world.folder) };
+  } finally {
+    await world.close();
+  }
+}
+
+function strangeNames(folder: string): string[] {
+  const all = fs.readdirSync(folder, { recursive: true }).map(String);
+  return all.filter((name) => !/^[\w%|.\-/]+$/.test(name));
+}
