@@ -3,7 +3,12 @@
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import { Secret } from '../../core-broker/base/index.ts';
-import { type Broker, brokerConfig, createBroker } from '../../core-broker/broker/index.ts';
+import {
+  type Broker,
+  type BrokerConfigValues,
+  brokerConfig,
+  createBroker,
+} from '../../core-broker/broker/index.ts';
 import {
   createDrClient,
   createPeerClient,
@@ -35,6 +40,8 @@ export interface PairOptions {
   /** Regional name server of each region. */
   nameservers?: Record<RegionName, string>;
   flushDiskType?: 'ASYNC_FLUSH' | 'SYNC_FLUSH';
+  /** More configuration of both brokers. */
+  values?: Partial<BrokerConfigValues>;
 }
 
 export class RegionPair {
@@ -78,6 +85,7 @@ export class RegionPair {
         messageDelayLevel: '1s 2s',
         flushDiskType: this.#options.flushDiskType ?? 'ASYNC_FLUSH',
         namesrvAddr: this.#options.nameservers?.[name] ?? '',
+        ...this.#options.values,
       }),
       onFailure: (reason) => {
         throw reason;
