@@ -7,6 +7,8 @@ import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../cli/command-table.ts';
 import { configTable } from '../cli/config/reference.ts';
 import { EXIT_TEXT } from '../cli/exit-status.ts';
+import { renderMetrics } from '../core-broker/base/index.ts';
+import '../core-broker/broker/index.ts';
 import { mermaid } from '../switchover/index.ts';
 import { ROOT } from './support/source-tree.ts';
 
@@ -77,6 +79,12 @@ describe('documentation', () => {
 
   test('docs/configuration.md shows every key of dr.yaml as the schema has it', () => {
     expect(read('docs/configuration.md')).toContain(configTable());
+  });
+
+  test('docs/metrics.md names every metric of a broker, and none that does not exist', async () => {
+    const page = new Set(read('docs/metrics.md').match(/dr_broker_[a-z_]+/g));
+    const exposed = (await renderMetrics()).match(/(?<=^# TYPE )dr_broker_[a-z_]+/gm) ?? [];
+    expect([...page].sort()).toEqual([...new Set(exposed)].sort());
   });
 
   test('every exit status is documented', () => {

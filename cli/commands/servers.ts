@@ -11,7 +11,7 @@ import { createGateway, loadGatewayConfig } from '../../switchover/index.ts';
 import type { CommandInput } from '../command.ts';
 import { becomeIdentity, openDrConfig } from '../config/identity.ts';
 import { HttpEndpoint } from '../daemon/http.ts';
-import { createRegionNode } from '../daemon/region-node.ts';
+import { createRegionNode, type RegionNode } from '../daemon/region-node.ts';
 import { runUntilSignal } from '../daemon/run-until-signal.ts';
 import { createStandbyDaemon } from '../daemon/standby-daemon.ts';
 
@@ -64,12 +64,32 @@ function nameserverHttp(server: NameServer, at: { host: string; port: number }):
 /** `dr broker -c FILE [--dr dr.yaml]`. */
 export function runBroker(input: CommandInput): Promise<number> {
   const { dr } = input.options;
-  return runUntilSignal(
-    createRegionNode({
-      brokerFile: fileOf(input),
-      ...(typeof dr === 'string' ? { dr: openDrConfig(dr) } : {}),
-    }),
-  );
+  const node = createRegionNode({
+    brokerFile: fileOf(input),
+    ...(typeof dr === 'string' ? { dr: openDrConfig(dr) } : {}),
+  });
+  const { drHttpPort: port, drHttpHost: host } = node.settings;
+  const http = port === 0 ? undefined : brokerHttp(node, { host, port });
+  return runUntilSignal({
+    // Order: HTTP first, so that a broker that recovers for long can be seen.
+    start: async () => {
+      await http?.start();
+      await node.start();
+    },
+    stop: async () => {
+      await node.stop();
+      await http?.stop();
+    },
+    facts: () => ({ ...node.facts(), ...(http ? { http: `${host}:${port}` } : {}) }),
+  });
+}
+
+function brokerHttp(node: RegionNode, at: { host: string; port: number }): HttpEndpoint {
+  return new HttpEndpoint({
+    ...at,
+    health: () => node.health(),
+    status: () => ({ ...node.broker.status(), health: node.health() }),
+  });
 }
 
 /** `dr gateway -c FILE`. */

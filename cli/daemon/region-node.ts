@@ -33,6 +33,8 @@ export interface RegionNodeOptions {
 
 export interface RegionNode extends ServerProcess {
   readonly broker: Broker;
+  /** The broker's own file as it was read. */
+  readonly settings: BrokerConfig;
   health(): Health;
 }
 
@@ -57,7 +59,7 @@ export function createRegionNode(options: RegionNodeOptions): RegionNode {
     ...(dr ? { dr: brokerOptions(dr) } : {}),
   });
   const names = nameserver ? createNameServer({ config: nameserver }) : undefined;
-  return assemble({ broker, names, dr });
+  return assemble({ broker, names, dr, settings: loaded.config });
 }
 
 function identityOf(config: BrokerConfig): IdentityFiles {
@@ -86,13 +88,15 @@ interface NodeParts {
   broker: Broker;
   names: NameServer | undefined;
   dr: DrConfig | undefined;
+  settings: BrokerConfig;
 }
 
-function assemble({ broker, names, dr }: NodeParts): RegionNode {
+function assemble({ broker, names, dr, settings }: NodeParts): RegionNode {
   const link = dr && new LinkHost(broker, dr);
   if (link) broker.useLink(link);
   return {
     broker,
+    settings,
     start: async () => {
       // Order: name server first, so that the broker's first registration finds it.
       await names?.start();

@@ -42,9 +42,12 @@ export function fsyncFolderSync(folder: string): void {
 }
 
 /** Text of a file, or undefined when it does not exist. */
-export function readTextIfExists(file: string): string | undefined {
+export function readTextIfExists(
+  file: string,
+  encoding: BufferEncoding = 'utf8',
+): string | undefined {
   try {
-    return fs.readFileSync(file, 'utf8');
+    return fs.readFileSync(file, encoding);
   } catch (reason) {
     // Expected: a state file that was never written.
     if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return undefined;

@@ -43,6 +43,34 @@ export function parseProperties(text: string): Map<string, PropertyEntry> {
   return entries;
 }
 
+/**
+ * The text with other values for some keys: a key that is there is changed where it stands (every time it
+ * stands there), a new one comes at the end; comments, order and everything else stay byte for byte.
+ */
+export function editProperties(text: string, changes: ReadonlyMap<string, string>): string {
+  const left = new Map(changes);
+  let edited = '';
+  let copied = 0;
+  for (const node of parseLines(text, true)) {
+    const value = node instanceof Pair ? changes.get(node.key) : undefined;
+    if (value === undefined || !(node instanceof Pair)) continue;
+    const [start = 0, , , end = start] = node.range ?? [];
+    edited += `${text.slice(copied, start)}${node.key}=${escapeValue(value)}`;
+    copied = end;
+    left.delete(node.key);
+  }
+  edited += text.slice(copied);
+  const gap = edited === '' || edited.endsWith('\n') ? '' : '\n';
+  return `${edited}${gap}${[...left].map(([key, value]) => `${key}=${escapeValue(value)}\n`).join('')}`;
+}
+
+const escapeValue = (value: string): string =>
+  value
+    .replace(/[\\]/g, '\\\\')
+    .replace(/\n/g, '\\n')
+    .replace(/^ /, '\\ ')
+    .replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
 /** Builds the error every configuration complaint has: `file:line: key: problem`. */
 export function configError(
   at: { path: string; line?: number; column?: number },

@@ -9,6 +9,7 @@ import { type DrStatus, encodeHost } from '../protocol/index.ts';
 import { RemotingServer, ServerTls } from '../remoting/index.ts';
 import { type MessageStore, openStore } from '../store/index.ts';
 import { type AclBook, AclGuard, addAclHandlers, openAclBook } from './acl/index.ts';
+import { diskRatio } from './admin/index.ts';
 import { type AdmissionSlot, OPEN_ADMISSION } from './admission.ts';
 import { type BuiltBroker, buildParts } from './build-parts.ts';
 import { type BrokerConfig, brokerTls } from './config/index.ts';
@@ -21,7 +22,7 @@ import type {
   StandbySink,
 } from './door.ts';
 import { attachDr } from './dr/index.ts';
-import { exposeBroker } from './metrics.ts';
+import { exposeBroker, exposeLabelled } from './metrics/index.ts';
 import type { DrAttachment } from './parts.ts';
 import { storeOptions } from './store-options.ts';
 
@@ -274,16 +275,24 @@ class BrokerNode implements Broker {
 
   #expose({ context, pulls }: BuiltBroker): void {
     const bounds = () => this.store.storeBounds();
-    this.#hideMetrics = exposeBroker({
+    const { storePathCommitLog } = this.#options.config;
+    const hideLabelled = exposeLabelled(context);
+    const hideTotals = exposeBroker({
       stats: context.stats,
       openTransactions: () => context.transactions.backlog(),
       heldPulls: () => pulls.held.held,
       connections: () => this.#server.connections.size,
+      logStart: () => bounds().minOffset,
       logEnd: () => bounds().maxOffset,
+      diskUsed: () => diskRatio(storePathCommitLog),
       dispatchBehindBytes: () => bounds().maxOffset - bounds().dispatchedOffset,
       unflushedBytes: () => bounds().maxOffset - bounds().flushedOffset,
       timers: () => context.timers.figures(),
     });
+    this.#hideMetrics = () => {
+      hideTotals();
+      hideLabelled();
+    };
   }
 
   get #started(): Running {

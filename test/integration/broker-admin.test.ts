@@ -4,7 +4,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderMetrics } from '../../core-broker/base/index.ts';
-import { createBroker } from '../../core-broker/broker/index.ts';
+import { createBroker, loadBrokerConfig } from '../../core-broker/broker/index.ts';
 import {
   decodeRegisterBody,
   parseJson,
@@ -226,11 +226,20 @@ describe('the broker itself', () => {
     expect(table['scheduleMessageOffset_1']).toBe('0,0');
   });
 
-  test('the configuration is shown whole and kept in its file when changed', async () => {
+  test('the configuration is shown whole and changed in its file, over a restart', async () => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-file-'));
     const file = path.join(folder, 'broker.conf');
-    fs.writeFileSync(file, 'brokerName=filed\n');
+    const written = [
+      '# ours',
+      'brokerName = filed',
+      'fileReservedTime=48',
+      'configBlackList=aclEnable',
+      '! last',
+      '',
+    ];
+    fs.writeFileSync(file, written.join('\n'));
     const config = { ...testConfig(path.join(folder, 'store')), path: file };
+    config.configBlackList = 'aclEnable';
     const broker = createBroker({ config });
     await broker.start();
     const ask = (code: number, body?: string) =>
@@ -238,12 +247,37 @@ describe('the broker itself', () => {
     try {
       const shown = await ask(26);
       expect(shown.body?.toString()).toMatch(/^maxMessageSize=4194304$/m);
+      // A key that has no effect here is shown as Apache shows it.
+      expect(shown.body?.toString()).toMatch(/^serverSelectorThreads=3$/m);
       expect(JSON.parse(shown.ext['version'] ?? '')).toHaveProperty('counter', 0);
-      expect((await ask(25, 'autoCreateTopicEnable=false\nfileReservedTime=9\n')).code).toBe(0);
-      expect(fs.readFileSync(file, 'utf8')).toMatch(/^autoCreateTopicEnable=false$/m);
-      expect(fs.readFileSync(file, 'utf8')).toMatch(/^fileReservedTime=9$/m);
-      expect((await ask(25, 'configBlackList=x\n')).code).toBe(16);
-      expect((await ask(25, 'fileReservedTime=soon\n')).code).not.toBe(0);
+      const change = 'autoCreateTopicEnable=false\nfileReservedTime=9\nnobodyKnows=1\n';
+      expect((await ask(25, change)).code).toBe(0);
+      expect(fs.readFileSync(file, 'utf8').split('\n')).toEqual([
+        '# ours',
+        'brokerName = filed',
+        'fileReservedTime=9',
+        'configBlackList=aclEnable',
+        '! last',
+        'autoCreateTopicEnable=false',
+        '',
+      ]);
+      expect((await ask(26)).body?.toString()).toMatch(/^autoCreateTopicEnable=false$/m);
+      expect(JSON.parse((await ask(26)).ext['version'] ?? '')).toHaveProperty('counter', 1);
+      for (const body of ['configBlackList=x\n', 'aclEnable=true\n']) {
+        const refused = await ask(25, body);
+        expect([refused.code, refused.remark]).toEqual([
+          16,
+          'Can not update config in black list.',
+        ]);
+      }
+      const wrong = await ask(25, 'autoCreateTopicEnable=true\nfileReservedTime=soon\n');
+      expect(wrong.code).toBe(29);
+      expect(wrong.remark).toContain("fileReservedTime: 'soon' is not a whole number");
+      expect(fs.readFileSync(file, 'utf8')).toContain('autoCreateTopicEnable=false');
+      expect(loadBrokerConfig(file).config).toMatchObject({
+        autoCreateTopicEnable: false,
+        fileReservedTime: 9,
+      });
     } finally {
       await broker.stop();
       fs.rmSync(folder, { recursive: true, force: true });
@@ -260,5 +294,15 @@ describe('the broker itself', () => {
     const text = await renderMetrics();
     expect(text).toMatch(/^dr_broker_sends_messages \d+/m);
     expect(text).toMatch(/^dr_broker_connections [1-9]/m);
+    const labels = 'cluster="DefaultCluster",broker="broker-a"';
+    expect(text).toMatch(
+      new RegExp(`^dr_broker_topic_offset\\{${labels},topic="watched"\\} 3$`, 'm'),
+    );
+    const watchers = `${labels},group="watchers",topic="watched"`;
+    expect(text).toMatch(new RegExp(`^dr_broker_group_behind_messages\\{${watchers}\\} 2$`, 'm'));
+    expect(text).toMatch(new RegExp(`^dr_broker_group_offset\\{${watchers}\\} 1$`, 'm'));
+    expect(text).toMatch(
+      new RegExp(`^dr_broker_group_members\\{${labels},group="watchers"\\} 1$`, 'm'),
+    );
   });
 });

@@ -1,8 +1,9 @@
 // Door of the request handlers of operators' tools.
 import type { HandlerContext } from '../handler-context.ts';
-import { addBrokerHandlers } from './broker-admin.ts';
 import { addClientRelays } from './client-relays.ts';
+import { addConfigHandlers } from './config-update.ts';
 import { addConsumeHandlers } from './consume-admin.ts';
+import { addFigureHandlers } from './figures/index.ts';
 import { addGroupHandlers } from './group-admin.ts';
 import { addMaintenanceHandlers } from './maintenance.ts';
 import { addOffsetAdminHandlers } from './offset-admin.ts';
@@ -16,7 +17,9 @@ export function addAdminHandlers(context: HandlerContext): void {
   addConsumeHandlers(context);
   addOffsetAdminHandlers(context);
   addClientRelays(context);
-  addBrokerHandlers(context);
+  addConfigHandlers(context);
+  addFigureHandlers(context);
   addMaintenanceHandlers(context);
   addRequestModeHandlers(context);
 }
+export { diskRatio } from './figures/index.ts';

@@ -121,6 +121,8 @@ const IDENTITY_KEYS = {
   rmqAddressServerSubGroup: text('nsaddr', 'last part of its path, /rocketmq/...'),
   registerBrokerTimeoutMills: int(24_000, 'time-out of one registration, ms', { min: 1 }),
   brokerPermission: int(6, '4 read + 2 write', { max: 6, live: true }),
+  drHttpPort: int(0, 'port of health, status and metrics over HTTP; 0 = none', port),
+  drHttpHost: text('127.0.0.1', 'local address of the HTTP port', IP_FORM),
   configBlackList: text('', 'keys code 25 may not change, separated by ;'),
   startAcceptSendRequestTimeStamp: int(0, 'sends are refused before this time, ms since 1970', {
     max: MAX_LONG,

@@ -1,9 +1,9 @@
 // Prometheus metrics of a broker: read from plain counters at scrape time, nothing is counted twice and
 // nothing is recorded per message. Several brokers in one process (tests, demo) are summed.
 // Names dr_broker_*.
-import { gauge } from '../base/index.ts';
-import type { BrokerStats, TransactionCounts } from './stats/index.ts';
-import type { TimerFigures } from './timer/index.ts';
+import { gauge } from '../../base/index.ts';
+import type { BrokerStats, TransactionCounts } from '../stats/index.ts';
+import type { TimerFigures } from '../timer/index.ts';
 
 /** Where the figures come from; asked at each scrape. */
 export interface MetricSources {
@@ -12,7 +12,10 @@ export interface MetricSources {
   openTransactions: () => number;
   heldPulls: () => number;
   connections: () => number;
+  logStart: () => number;
   logEnd: () => number;
+  /** Used share of the disk under the log, 0 to 1. */
+  diskUsed: () => number;
   dispatchBehindBytes: () => number;
   unflushedBytes: () => number;
   timers: () => TimerFigures;
@@ -52,6 +55,7 @@ read('dr_broker_transaction_checks_unasked', 'checks without a producer', (s) =>
 read('dr_broker_transactions_given_up', 'half messages given up', (s) => counts(s).givenUp);
 read('dr_broker_held_pulls', 'pulls that wait for messages', (s) => s.heldPulls());
 read('dr_broker_connections', 'client connections', (s) => s.connections());
+read('dr_broker_log_start_bytes', 'start of the commit log', (s) => s.logStart());
 read('dr_broker_log_end_bytes', 'end of the commit log', (s) => s.logEnd());
 read('dr_broker_dispatch_behind_bytes', 'log not yet in queues', (s) => s.dispatchBehindBytes());
 read('dr_broker_unflushed_bytes', 'log not yet forced to disk', (s) => s.unflushedBytes());
@@ -63,3 +67,15 @@ read(
   'timer messages not yet in the wheel',
   (s) => s.timers().offsetBehind,
 );
+read('dr_broker_disk_used_ratio', 'used share of the disk under the log', (s) => s.diskUsed());
+read(
+  'dr_broker_start_time_seconds',
+  'start of the broker, s since 1970',
+  (s) => s.stats.bootMs / 1_000,
+);
+read(
+  'dr_broker_put_max_seconds',
+  'slowest send since start',
+  (s) => s.stats.putTimes.maxMs / 1_000,
+);
+read('dr_broker_pull_max_seconds', 'slowest pull since start', (s) => s.stats.getMaxMs / 1_000);

@@ -2,8 +2,8 @@
 // thread pools Apache has and we do not are given as 0, because the tools parse them.
 // Source: AdminBrokerProcessor.prepareRuntimeInfo, StoreStatsService.getRuntimeInfo, behaviour only.
 import * as fs from 'node:fs';
-import { OUR_VERSION, OUR_VERSION_TEXT, Topic } from '../../protocol/index.ts';
-import type { HandlerContext } from '../handler-context.ts';
+import { OUR_VERSION, OUR_VERSION_TEXT, Topic } from '../../../protocol/index.ts';
+import type { HandlerContext } from '../../handler-context.ts';
 
 /** Pool -> Apache's default capacity, which tools show as a share. */
 const POOLS = { send: 10_000, pull: 100_000, litePull: 100_000, query: 20_000, ack: 100_000 };
@@ -96,7 +96,7 @@ function logFigures(context: HandlerContext): Figures {
 }
 
 /** Used share of the disk, 0 to 1. */
-function diskRatio(folder: string): number {
+export function diskRatio(folder: string): number {
   const disk = fs.statfsSync(folder);
   return disk.blocks === 0 ? 0 : Number((1 - disk.bavail / disk.blocks).toFixed(4));
 }
