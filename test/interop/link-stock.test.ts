@@ -32,7 +32,7 @@ afterEach(async () => {
 });
 
 async function stockRegion(version: ServerVersion) {
-  const ports = { nameserver: await freePort(), broker: (await freePort()) + 2 };
+  const ports = { nameserver: await freePort(), broker: await freePort(true) };
   const nameserver = await startNameserver({
     version,
     folder: path.join(folder, 'ns'),

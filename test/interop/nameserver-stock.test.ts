@@ -20,7 +20,7 @@ async function stockBroker(version: '4.9.7' | '5.5.0', names: { ns: string; name
     version,
     folder: path.join(parts.folder, names.name),
     // Leaves room for the VIP port below and the HA port above.
-    port: (await freePort()) + 2,
+    port: await freePort(true),
     namesrv: names.ns,
     brokerName: names.name.replace(/-(east|west)$/, ''),
     clusterName: 'C',

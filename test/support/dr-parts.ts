@@ -1,7 +1,6 @@
 // Name servers and gateways of a test: own temp folder, ports from the system, everything stopped and
 // removed at the end. One object per test file.
 import * as fs from 'node:fs';
-import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { Secret, type Service } from '../../core-broker/base/index.ts';
@@ -20,6 +19,8 @@ import {
   regionalConfig,
 } from '../../core-broker/nameserver/index.ts';
 import { createGateway, type Gateway, loadGatewayConfig } from '../../switchover/gateway/index.ts';
+
+export { freePort } from '../../cli/demo/process.ts';
 
 type RegionalChanges = Partial<Parameters<typeof regionalConfig>[0]>;
 
@@ -105,13 +106,4 @@ export class DrParts {
     await Promise.all([...this.#running].map((service) => service.stop()));
     fs.rmSync(this.folder, { recursive: true });
   }
-}
-
-/** A port nobody listens on (freed a moment ago). */
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((done) => server.once('listening', done));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }

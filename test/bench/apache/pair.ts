@@ -72,7 +72,7 @@ async function startApache(folder: string, flushDiskType: string) {
   const broker = await startStockBroker({
     version: VERSION,
     folder: path.join(folder, 'broker'),
-    port: (await freePort()) + 2,
+    port: await freePort(true),
     namesrv: nameServer.address,
     heapMb: 4096,
     // Apache's own size of a log file; the tests use a smaller one.

@@ -40,7 +40,7 @@ async function boot(version: ServerVersion, name: string) {
   const broker = await startBroker({
     version,
     folder: path.join(folder, name),
-    port: (await freePort()) + 2,
+    port: await freePort(true),
     namesrv: nameserver.address,
     properties: {
       mappedFileSizeCommitLog: FILE_BYTES,

@@ -2,6 +2,7 @@
 // saw, one JSON line per event, written through to the operating system before it goes on.
 //   java -cp ... DrClient mode=produce namesrv=host:port topic=T group=G history=FILE [rate=100]
 //     [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [poll=30000] [batch=16] [timeout=3000]
+//     [trace=off]
 // Modes: produce, batch (send); consume, orderly, broadcast, retry (push consumer; retry refuses each
 // message once). A send is `invoke` before it leaves, then `ok`, `fail` (it cannot have been stored) or
 // `unknown`. Ends after count or seconds, or cleanly on SIGTERM. Prints READY once it is connected.
@@ -20,6 +21,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.hook.SendMessageContext;
 import org.apache.rocketmq.client.hook.SendMessageHook;
@@ -83,7 +85,8 @@ public class DrClient {
   }
 
   private static void produce(boolean isBatch) throws Exception {
-    DefaultMQProducer producer = new DefaultMQProducer(text("group", "PG"));
+    DefaultMQProducer producer =
+        new DefaultMQProducer(text("group", "PG"), null, isTraced(), null);
     producer.setNamesrvAddr(text("namesrv", null));
     producer.setPollNameServerInterval(number("poll", 30_000));
     producer.setSendMsgTimeout(number("timeout", 3_000));
@@ -185,8 +188,14 @@ public class DrClient {
     }
   }
 
+  // Whether the client writes what it did into the trace topic.
+  private static boolean isTraced() {
+    return text("trace", "off").equals("on");
+  }
+
   private static void consume(String mode) throws Exception {
-    DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(text("group", "CG"));
+    DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(
+        text("group", "CG"), null, new AllocateMessageQueueAveragely(), isTraced(), null);
     consumer.setNamesrvAddr(text("namesrv", null));
     consumer.setPollNameServerInterval(number("poll", 30_000));
     consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
