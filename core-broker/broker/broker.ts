@@ -119,7 +119,8 @@ class BrokerNode implements Broker {
 
   health(): { reasons: string[] } {
     const running = this.#running;
-    return { reasons: running ? running.dr.drHealth().reasons : ['the broker is not running'] };
+    if (running === undefined) return { reasons: ['the broker is not running'] };
+    return { reasons: [...running.store.problems(), ...running.dr.drHealth().reasons] };
   }
 
   useLink(link: LinkControl): void {

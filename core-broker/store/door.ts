@@ -204,6 +204,10 @@ export interface MessageStore {
   dispatched(): Promise<void>;
   /** Forces everything appended so far to disk. */
   flush(): Promise<void>;
+  /** Why the store is not healthy, one sentence each; empty = it takes and keeps everything. */
+  problems(): string[];
+  /** Files that hold bytes at or above the given offset stay unless the disk forces them out. */
+  keepFor(needed: () => number | undefined): void;
   close(): Promise<void>;
 }
 
@@ -267,8 +271,42 @@ export interface EpochGuard {
 
 export type FlushDiskType = 'ASYNC_FLUSH' | 'SYNC_FLUSH';
 
+/** When old files go, and when appends are refused; read at every pass, so values may change. */
+export interface RetentionRules {
+  fileReservedTimeHours: number;
+  /** Hours of the day, local, `;` between them. */
+  deleteWhen: string;
+  /** Percent of the disk from which age alone decides, at any hour. */
+  diskMaxUsedSpaceRatio: number;
+  /** Percent from which age does not count any more (with cleanFileForciblyEnable). */
+  diskSpaceCleanForciblyRatio: number;
+  /** Percent from which appends are refused. */
+  diskSpaceWarningLevelRatio: number;
+  cleanFileForciblyEnable: boolean;
+  deleteCommitLogFilesIntervalMs: number;
+  /** Files per pass. */
+  deleteFileBatchMax: number;
+}
+
+/** What has a good value when nobody says anything: the defaults of Apache 5.5.0. */
+export interface StoreTuning {
+  cleanResourceIntervalMs: number;
+  flushIntervalConsumeQueueMs: number;
+  /** Time between two checkpoints while very many queues are written. */
+  flushConsumeQueueThoroughIntervalMs: number;
+  /** Body checksums are compared when the log is read at boot. */
+  checkCRCOnRecover: boolean;
+  /** The scrubber reads old log files at this rate, bytes per second; 0 = not at all. */
+  scrubBytesPerSecond: number;
+}
+
+type GivenRules = 'fileReservedTimeHours' | 'deleteWhen' | 'diskMaxUsedSpaceRatio';
+
 /** Everything a store needs to open; keys of config.md in the section "store". */
-export interface StoreOptions {
+export interface StoreOptions
+  extends Pick<RetentionRules, GivenRules>,
+    Partial<Omit<RetentionRules, GivenRules>>,
+    Partial<StoreTuning> {
   rootDir: string;
   commitLogDir: string;
   mappedFileSizeCommitLog: number;
@@ -281,9 +319,6 @@ export interface StoreOptions {
   maxIndexNum: number;
   messageIndexEnable: boolean;
   messageDelayLevel: string;
-  fileReservedTimeHours: number;
-  deleteWhen: string;
-  diskMaxUsedSpaceRatio: number;
   /** brokerIP1 and listenPort in record form. */
   storeHost: Buffer;
   /** Region name when the configuration has a dr section; undefined = plain broker, no epochs. */

@@ -35,6 +35,8 @@ import { lowerByTime, timeOf, upperByTime } from './queue/time-search.ts';
 import type { Topic } from './queue/topic-table.ts';
 import { scanRecords } from './read/log-scan.ts';
 import { scannedRecords } from './read/record-stream.ts';
+import { giveUpUnwritten } from './space/given-up.ts';
+import { storeProblems } from './space/problems.ts';
 import type { StoreParts } from './store-parts.ts';
 
 const log = createLog('store');
@@ -54,9 +56,12 @@ export class FileMessageStore implements MessageStore {
     this.guard = parts.guard;
     this.#waiters = new DurableWaiters(parts.state);
     this.#pump = new DispatchPump(parts);
-    this.#writer = new LogWriter(parts, parts.options.flushDiskType, () => {
-      this.#waiters.notify();
-      this.#pump.run();
+    this.#writer = new LogWriter(parts, parts.options.flushDiskType, {
+      onProgress: () => {
+        this.#waiters.notify();
+        this.#pump.run();
+      },
+      onFull: () => this.#refuseUnwritten(),
     });
   }
 
@@ -229,7 +234,8 @@ export class FileMessageStore implements MessageStore {
   }
 
   deleteExpired(): void {
-    this.#parts.keeping.runRetention(true);
+    const { keeping } = this.#parts;
+    keeping.runRetention(true).catch((reason: unknown) => keeping.note(reason));
   }
 
   trimQueues(): void {
@@ -247,6 +253,14 @@ export class FileMessageStore implements MessageStore {
     if (state.isDiskFull) throw new DrError('DISK_FULL', 'the disk of the commit log has no room');
     await this.#waiters.wait(state.end);
     await syncer.sync();
+  }
+
+  problems(): string[] {
+    return storeProblems(this.#parts);
+  }
+
+  keepFor(needed: () => number | undefined): void {
+    this.#parts.retention.keepFor(needed);
   }
 
   close(): Promise<void> {
@@ -281,6 +295,18 @@ export class FileMessageStore implements MessageStore {
       log.error('store.unclean_close', 'the end could not be written', { reason: String(reason) });
       return false;
     }
+  }
+
+  /** Whoever waits for records that the full disk did not take hears now that they are not stored. */
+  #refuseUnwritten(): void {
+    giveUpUnwritten(this.#parts);
+    this.#waiters.rejectBehind(
+      this.#parts.state.durable,
+      new DrError('DISK_FULL', 'the disk of the commit log has no room', {
+        hint: 'nothing of this message was kept; free space, then send again',
+      }),
+    );
+    this.#pump.rejectBehind(this.#parts.state.end);
   }
 
   #leaveLink(): void {

@@ -5,7 +5,6 @@ import * as fs from 'node:fs';
 import { DrError, fsyncFolderSync, LIMITS } from '../base/index.ts';
 import { Housekeeping } from './boot/housekeeping.ts';
 import { recover } from './boot/recovery.ts';
-import { Retention } from './boot/retention.ts';
 import { StoreLock } from './boot/store-lock.ts';
 import type { EpochGuard, MessageStore, StoreOptions } from './door.ts';
 import { FileEpochGuard, PlainGuard } from './guard/epoch-guard.ts';
@@ -26,6 +25,8 @@ import { IndexService } from './queue/index-service.ts';
 import { Puller } from './queue/puller.ts';
 import { TopicTable } from './queue/topic-table.ts';
 import { LogView } from './read/log-view.ts';
+import { Retention } from './space/retention.ts';
+import { tuned } from './tuning.ts';
 
 /** Write buffer and tail cache: twice what may be unwritten, so the newer half stays readable. */
 const RING_BYTES = 2 * LIMITS.unflushedBytesMax;
@@ -61,7 +62,9 @@ interface OpenContext {
 }
 
 async function build(context: OpenContext): Promise<MessageStore> {
-  const { options, layout, layer, closers } = context;
+  const { options } = context;
+  const tuning = tuned(options);
+  const { layout, layer, closers } = context;
   const isAbnormal = fs.existsSync(layout.abort);
   const state = new LogState();
   const files = new LogFiles(layout.commitLog, options.mappedFileSizeCommitLog, layer);
@@ -72,27 +75,31 @@ async function build(context: OpenContext): Promise<MessageStore> {
   const derived = buildDerived(context, state);
   const { topics, index, dispatcher } = derived;
   const deleted = new DeletedTopics(layout.drDeletedTopics);
-  recover({ layout, files, state, topics, index, dispatcher, deleted }, isAbnormal);
+  files.skipsBodyCrc = !tuning.checkCRCOnRecover;
+  const recovery = { layout, files, state, topics, index, dispatcher, deleted };
+  const vouched = recover(recovery, isAbnormal);
+  files.skipsBodyCrc = false;
   ring.reset(state.end);
   const guard = loadGuard(options, layout, { logEnd: state.end, isAbnormal });
   const pending = new PendingDigests(ring, index !== undefined);
   const log = { ring, files, state, layer, dispatcher, pending };
   const view = new LogView(log);
   const syncer = new LogSyncer(log);
+  const retention = new Retention({ files, state, topics, index }, tuning);
   const keeping = new Housekeeping({
     state,
     syncer,
     topics,
     index,
-    retention: new Retention({ files, state, topics, index }, options),
+    retention,
     checkpointFile: layout.checkpoint,
     commitLogFolder: layout.commitLog,
     mayDelete: () => guard.state.role === 'active',
   });
   markRunning(layout);
   // Why now: recovery judges a hole by what was surely synced, also in the first seconds.
-  await keeping.checkpoint(false);
-  keeping.start(options.flushIntervalCommitLogMs);
+  await keeping.first(vouched);
+  keeping.start(tuning);
   return new FileMessageStore({
     ...log,
     options,
@@ -104,6 +111,7 @@ async function build(context: OpenContext): Promise<MessageStore> {
     index,
     guard,
     keeping,
+    retention,
     commitLog: new CommitLog(log, options),
     exact: new ExactAppender({
       ...log,

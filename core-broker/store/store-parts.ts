@@ -16,6 +16,7 @@ import type { IndexService } from './queue/index-service.ts';
 import type { Puller } from './queue/puller.ts';
 import type { TopicTable } from './queue/topic-table.ts';
 import type { LogView } from './read/log-view.ts';
+import type { Retention } from './space/retention.ts';
 
 export interface StoreParts {
   options: StoreOptions;
@@ -36,6 +37,7 @@ export interface StoreParts {
   puller: Puller;
   guard: EpochGuard;
   keeping: Housekeeping;
+  retention: Retention;
   /** Closes files, removes the abort marker after a clean end, gives the lock back. */
   shut: (isClean: boolean) => void;
 }

@@ -66,8 +66,7 @@ test('a full disk refuses writes with 14, reads go on, and space brings writes b
     }
   };
   let code = 0;
-  // The send that meets the full disk has its offset already: it gets no answer, and may be stored when
-  // space returns. From then on every send is refused at once.
+  // The send that meets the full disk is given up and refused too, at once.
   for (let i = 0; code !== 14 && i < 1_000; i++) code = await send(`order-${i}`);
   expect(code, disk.said().slice(-500)).toBe(14);
   expect(acknowledged.length).toBeGreaterThan(20);

@@ -22,32 +22,54 @@ function watch(answer: Promise<RemotingCommand>) {
 }
 
 describe('a full disk', () => {
-  test('writes are refused with 14, reads go on, and it recovers when there is room', async () => {
+  test.each(['ASYNC_FLUSH', 'SYNC_FLUSH'])(
+    '%s: sends caught by it are answered 14 at once and not kept; room brings writes back',
+    async (mode) => {
+      const disk = new BrokenDisk();
+      const region = await brokerOn(disk, { flushDiskType: mode });
+      await region.send('disk', 'before');
+      disk.roomBytes = 700;
+      const caught = await Promise.all([1, 2, 3, 4, 5, 6].map((n) => region.send('disk', `c${n}`)));
+      const kept = caught.flatMap((answer, n) => (answer.code === 0 ? [`c${n + 1}`] : []));
+      for (const { code } of caught)
+        expect([0, ResponseCode.SERVICE_NOT_AVAILABLE]).toContain(code);
+      expect(kept.length).toBeLessThan(6);
+      const later = await region.send('disk', 'later');
+      expect(later.code).toBe(ResponseCode.SERVICE_NOT_AVAILABLE);
+      expect(region.broker.health().reasons.join()).toMatch(/full/);
+      expect(bodiesOf(await region.pull('disk', 0))).toEqual(['before', ...kept]);
+      disk.roomBytes = Number.POSITIVE_INFINITY;
+      await eventually(async () =>
+        (await region.send('disk', 'after')).code === 0 ? true : undefined,
+      );
+      expect(region.broker.health().reasons).toEqual([]);
+      expect(bodiesOf(await region.pull('disk', 0))).toEqual(['before', ...kept, 'after']);
+      await region.stop();
+    },
+  );
+
+  test('large writes under way when it fills are answered, and offsets stay dense', async () => {
     const disk = new BrokenDisk();
     const region = await brokerOn(disk);
     await region.send('disk', 'before');
-    disk.roomBytes = 0;
-    const caught = watch(region.send('disk', 'caught'));
-    // What was appended in the moment the disk filled waits; what comes after it is refused.
-    const tries: ReturnType<typeof watch>[] = [];
-    const refused = await eventually(() => {
-      tries.push(watch(region.send('disk', `try ${tries.length}`)));
-      return tries.map((one) => one.answer).find((answer) => answer !== undefined);
-    });
-    expect(refused.code).toBe(ResponseCode.SERVICE_NOT_AVAILABLE);
-    expect(caught.answer).toBeUndefined();
-    expect(bodiesOf(await region.pull('disk', 0))).toEqual(['before']);
-    expect((await region.call(14, { consumerGroup: 'g', topic: 'disk', queueId: 0 })).code).toBe(0);
-    disk.roomBytes = Number.POSITIVE_INFINITY;
-    const late = await eventually(() => caught.answer);
-    expect(late.code).toBe(0);
-    await eventually(async () =>
-      (await region.send('disk', 'after')).code === 0 ? true : undefined,
+    disk.isHeld = true;
+    const large = Buffer.alloc(600_000, 1);
+    const answers = [1, 2, 3].map(() => watch(region.send('disk', large)));
+    await eventually(() => (disk.heldWrites > 0 ? true : undefined));
+    disk.roomBytes = 700_000;
+    disk.isHeld = false;
+    while (disk.heldWrites > 0) disk.releaseNewest();
+    const codes = await eventually(() =>
+      answers.every((one) => one.answer) ? answers.map((one) => one.answer?.code) : undefined,
     );
-    const bodies = bodiesOf(await region.pull('disk', 0));
-    expect(bodies.slice(0, 2)).toEqual(['before', 'caught']);
-    const stored = tries.filter((one) => one.answer?.code === 0).length;
-    expect(bodies.filter((body) => body.startsWith('try'))).toHaveLength(stored);
+    expect(codes).toContain(ResponseCode.SERVICE_NOT_AVAILABLE);
+    disk.roomBytes = Number.POSITIVE_INFINITY;
+    const after = await eventually(async () => {
+      const answer = await region.send('disk', 'after');
+      return answer.code === 0 ? answer : undefined;
+    });
+    const kept = codes.filter((code) => code === 0).length;
+    expect(after.ext).toMatchObject({ queueOffset: String(1 + kept) });
     await region.stop();
   });
 });
@@ -63,6 +85,7 @@ describe('a disk that fails', () => {
       const answers = await Promise.all([1, 2, 3].map((n) => region.send('disk', `lost ${n}`)));
       for (const answer of answers) expect(answer.code).not.toBe(0);
       expect((await region.send('disk', 'later')).code).not.toBe(0);
+      expect(region.broker.health().reasons.join()).toMatch(/failed.*EIO/);
       expect(bodiesOf(await region.pull('disk', 0))).toEqual(['before']);
       disk.failure = undefined;
       await region.stop();

@@ -19,6 +19,11 @@ export const attachDr = ((parts: BrokerParts, options: DrBrokerOptions | undefin
     heartbeatMs: config.haSendHeartbeatInterval,
     silenceMs: config.haHousekeepingInterval,
   });
+  // A follower that has not read anything yet says nothing about what it needs.
+  store.keepFor(() => {
+    const known = ha.peers.map((peer) => peer.ackOffset).filter((offset) => offset > 0);
+    return known.length === 0 ? undefined : Math.min(...known);
+  });
   parts.requests.on(RequestCode.GET_BROKER_HA_STATUS, () => haStatus(ha, store));
   return options === undefined ? new PlainAttachment(parts, ha) : new DrBroker(parts, options, ha);
 }) satisfies AttachDr;

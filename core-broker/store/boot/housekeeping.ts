@@ -4,17 +4,22 @@
 // offsets in it never claim more than the disk has.
 // A full disk is expected here and tried again at the next beat; another failure stops the store.
 import { createLog, DrError } from '../../base/index.ts';
+import type { StoreOptions, StoreTuning } from '../door.ts';
 import { isDiskFull } from '../log/file-layer.ts';
 import type { LogState } from '../log/log-state.ts';
 import type { LogSyncer } from '../log/log-syncer.ts';
 import type { IndexService } from '../queue/index-service.ts';
 import type { TopicTable } from '../queue/topic-table.ts';
+import { diskUse } from '../space/disk-use.ts';
+import type { Retention } from '../space/retention.ts';
 import { type Checkpoint, writeCheckpoint } from './checkpoint.ts';
-import { diskUse, type Retention } from './retention.ts';
 
-const QUEUES_EVERY_MS = 1_000;
 const CHECKPOINT_EVERY_MS = 3_000;
-const RETENTION_EVERY_MS = 10_000;
+/** Above this many files to sync a checkpoint waits for the thorough interval. */
+const SYNC_FILES_CHEAP = 256;
+/** More queues than this are not synced before a boot is done. */
+const DIRTY_AT_BOOT_MAX = 512;
+const REST_EVERY_MS = 30_000;
 const log = createLog('store');
 
 export interface HousekeepingParts {
@@ -29,11 +34,18 @@ export interface HousekeepingParts {
   mayDelete: () => boolean;
 }
 
+export type Beats = Pick<
+  StoreTuning,
+  'cleanResourceIntervalMs' | 'flushIntervalConsumeQueueMs' | 'flushConsumeQueueThoroughIntervalMs'
+> &
+  Pick<StoreOptions, 'flushIntervalCommitLogMs'>;
+
 export class Housekeeping {
   readonly #parts: HousekeepingParts;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #running = new Set<Promise<void>>();
   #checkpointed = -1;
+  #checkpointedMs = performance.now();
   #last: Checkpoint | undefined;
   #hasUnchecked = false;
 
@@ -41,12 +53,23 @@ export class Housekeeping {
     this.#parts = parts;
   }
 
-  start(syncEveryMs: number): void {
+  start(beats: Beats): void {
     const { syncer, topics } = this.#parts;
-    this.#every(syncEveryMs, () => syncer.sync());
-    this.#every(QUEUES_EVERY_MS, async () => topics.writeOut());
-    this.#every(CHECKPOINT_EVERY_MS, () => this.checkpoint(false));
-    this.#every(RETENTION_EVERY_MS, async () => this.runRetention());
+    this.#every(beats.flushIntervalCommitLogMs, () => syncer.sync());
+    this.#every(beats.flushIntervalConsumeQueueMs, () => topics.writeOut());
+    this.#every(REST_EVERY_MS, async () => topics.rest());
+    this.#every(CHECKPOINT_EVERY_MS, () => this.#checkpointInTime(beats));
+    this.#every(beats.cleanResourceIntervalMs, async () => {
+      await this.runRetention();
+    });
+  }
+
+  /** Tens of thousands of files are synced once a minute, not every three seconds. */
+  async #checkpointInTime({ flushConsumeQueueThoroughIntervalMs }: Beats): Promise<void> {
+    const { files, dirtyQueues } = this.#parts.topics;
+    const isCheap = files.dirty.size + dirtyQueues <= SYNC_FILES_CHEAP;
+    const waitedMs = performance.now() - this.#checkpointedMs;
+    if (isCheap || waitedMs >= flushConsumeQueueThoroughIntervalMs) await this.checkpoint(false);
   }
 
   /** Stops the beats and waits for what runs. */
@@ -55,13 +78,34 @@ export class Housekeeping {
     await Promise.all(this.#running);
   }
 
+  /**
+   * The checkpoint of a boot. With many queues to write it vouches for what was vouched for before, and
+   * the next beat does the rest: nobody waits for fifty thousand files.
+   */
+  async first(vouched: number): Promise<void> {
+    if (this.#parts.topics.dirtyQueues <= DIRTY_AT_BOOT_MAX) return this.checkpoint(false);
+    const { state, syncer, checkpointFile } = this.#parts;
+    await syncer.sync();
+    this.#last = {
+      // Zeros: a stock broker that boots next builds the queues from the first file.
+      physicMsgTimestampMs: 0,
+      logicsMsgTimestampMs: 0,
+      indexMsgTimestampMs: 0,
+      flushedOffset: state.flushed,
+      dispatchedOffset: Math.min(vouched, state.flushed),
+      uncheckedOffset: undefined,
+    };
+    writeCheckpoint(checkpointFile, this.#last);
+  }
+
   /** Makes log, queues, index and checkpoint agree on disk. */
   async checkpoint(isFinal: boolean): Promise<void> {
     const { state, syncer, topics, index, checkpointFile } = this.#parts;
     const { dispatched, lastStoreTimestampMs } = state;
     if (dispatched === this.#checkpointed && !isFinal) return;
     await syncer.sync();
-    topics.writeOut();
+    if (isFinal) topics.writeOutNow();
+    else await topics.writeOut();
     await topics.files.sync();
     await index?.flush(isFinal);
     // Unchecked bytes are synced too, but nobody vouches for them.
@@ -77,6 +121,7 @@ export class Housekeeping {
     };
     writeCheckpoint(checkpointFile, this.#last);
     this.#checkpointed = dispatched;
+    this.#checkpointedMs = performance.now();
   }
 
   /** From now on a link may write bytes behind `from` that nobody checked. Durable on return. */
@@ -99,9 +144,11 @@ export class Housekeeping {
     this.#checkpointed = -1;
   }
 
-  runRetention(isAsked = false): void {
+  /** @returns files deleted */
+  async runRetention(isAsked = false): Promise<number> {
     const { retention, commitLogFolder, mayDelete } = this.#parts;
-    if (mayDelete()) retention.run(Date.now(), diskUse(commitLogFolder), isAsked);
+    if (isAsked) retention.runByHand();
+    return mayDelete() ? await retention.run(Date.now(), diskUse(commitLogFolder)) : 0;
   }
 
   /** Queues and index give up what points below the log. */
@@ -117,7 +164,7 @@ export class Housekeeping {
       if (isBusy) return;
       isBusy = true;
       const run = work()
-        .catch((reason: unknown) => this.#note(reason))
+        .catch((reason: unknown) => this.note(reason))
         .finally(() => {
           isBusy = false;
           this.#running.delete(run);
@@ -135,7 +182,8 @@ export class Housekeeping {
     writeCheckpoint(this.#parts.checkpointFile, this.#last);
   }
 
-  #note(reason: unknown): void {
+  /** What background work failed with. */
+  note(reason: unknown): void {
     if (isDiskFull(reason) || DrError.is(reason, 'DISK_FULL')) return;
     if (this.#parts.state.failure === undefined) {
       log.error('store.failed', 'background work failed; the store takes no more appends', {

@@ -12,11 +12,13 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { createLog, DrError } from '../../base/index.ts';
+import { RECORD_MAGIC_V1, RECORD_MAGIC_V2, SysFlag } from '../../protocol/index.ts';
 import type { StoreLayout } from '../layout.ts';
 import { mappedFileName } from '../layout.ts';
 import type { LogFiles } from '../log/log-files.ts';
 import type { LogState } from '../log/log-state.ts';
-import { RecordCursor } from '../log/record-bytes.ts';
+import { int32At, int64At, type RecordCursor } from '../log/record-bytes.ts';
+import { expiredEnds, restoreEnds } from '../offline/expired-ends.ts';
 import type { DeletedTopics } from '../queue/deleted-topics.ts';
 import { type Dispatcher, QueueGap } from '../queue/dispatcher.ts';
 import type { IndexService } from '../queue/index-service.ts';
@@ -26,6 +28,8 @@ import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 
 /** Apache's safety margin below the checkpoint's timestamps. */
 const TIMESTAMP_MARGIN_MS = 3_000;
+/** Holds the store time of any record. */
+const HEAD_BYTES = 96;
 const COPY_BYTES = 1024 * 1024;
 const log = createLog('store');
 
@@ -42,18 +46,21 @@ export interface RecoveryParts {
 /**
  * Recovers and leaves all ends in `state`.
  * @param isAbnormal the abort marker was there
+ * @returns log offset below which queues and index were on disk before; more is when it is synced
  * @throws DrError CORRUPT naming file and offset; nothing was cut then
  */
-export function recover(parts: RecoveryParts, isAbnormal: boolean): void {
+export function recover(parts: RecoveryParts, isAbnormal: boolean): number {
   const { files, state, topics } = parts;
-  topics.recover();
+  const checkpoint = readCheckpoint(parts.layout.checkpoint);
+  topics.recover(
+    isInLog(files, checkpoint.dispatchedOffset) ? checkpoint.dispatchedOffset : undefined,
+  );
   parts.deleted.complete(topics);
   if (files.isEmpty) {
     wipeDerived(parts);
     state.resetTo(0);
-    return;
+    return 0;
   }
-  const checkpoint = readCheckpoint(parts.layout.checkpoint);
   const from = dispatchStart(parts, checkpoint, isAbnormal);
   const scan = rebuild(parts, from, isAbnormal);
   const survey = surveyTail(files, scan.end);
@@ -67,6 +74,7 @@ export function recover(parts: RecoveryParts, isAbnormal: boolean): void {
     if (file.start + files.fileSize > from) fs.fdatasyncSync(file.fd);
   }
   finish(parts, scan);
+  return parts.dispatcher.wasRebuilt ? files.minOffset : Math.min(from, scan.end);
 }
 
 /** First offset whose queue entries may be missing. */
@@ -77,12 +85,16 @@ function dispatchStart(parts: RecoveryParts, checkpoint: Checkpoint, isAbnormal:
   let queuesEnd = 0;
   for (const queue of topics.all()) queuesEnd = Math.max(queuesEnd, endOfQueue(queue));
   if (queuesEnd <= min) return min;
-  if (known !== undefined) return known >= min && known <= files.limit ? known : min;
+  if (known !== undefined) return isInLog(files, known) ? known : min;
   if (!isAbnormal) return queuesEnd <= files.limit ? queuesEnd : min;
   const safeMs =
     Math.min(checkpoint.physicMsgTimestampMs, checkpoint.logicsMsgTimestampMs) -
     TIMESTAMP_MARGIN_MS;
   return newestFileBefore(files, safeMs);
+}
+
+function isInLog(files: LogFiles, offset: number | undefined): offset is number {
+  return offset !== undefined && offset >= files.minOffset && offset <= files.limit;
 }
 
 function endOfQueue(queue: { min: number; max: number } & QueueEntries): number {
@@ -97,14 +109,21 @@ interface QueueEntries {
 }
 
 function newestFileBefore(files: LogFiles, safeMs: number): number {
-  const cursor = new RecordCursor();
   for (const file of [...files.all].reverse()) {
-    const head = Buffer.alloc(Math.min(COPY_BYTES, files.fileSize));
-    files.readSync(file.start, head);
-    if (cursor.read(head, 0, head.length, files.fileSize) !== 'record') continue;
-    if (cursor.storeTimestampMs > 0 && cursor.storeTimestampMs <= safeMs) return file.start;
+    const storeMs = firstStoreTime(files, file.start);
+    if (storeMs > 0 && storeMs <= safeMs) return file.start;
   }
   return files.minOffset;
+}
+
+/** Store time of the record at the start of a file, 0 when none begins there; reads its head only. */
+function firstStoreTime(files: LogFiles, start: number): number {
+  const head = Buffer.alloc(HEAD_BYTES);
+  files.readSync(start, head);
+  const magic = int32At(head, 4);
+  if (magic !== RECORD_MAGIC_V1 && magic !== RECORD_MAGIC_V2) return 0;
+  const bornBytes = int32At(head, 36) & SysFlag.BORN_HOST_V6 ? 20 : 8;
+  return int64At(head, 48 + bornBytes);
 }
 
 /** Cuts what is derived back to `from`, scans and dispatches again. */
@@ -121,7 +140,7 @@ function rebuild(parts: RecoveryParts, from: number, isAbnormal: boolean): ScanR
         redispatch(parts, buf, record);
         return;
       }
-      if (!isDeleted(parts, buf, record)) dispatcher.verify(buf, record);
+      if (!parts.deleted.hidesRecord(buf, record)) dispatcher.verify(buf, record);
       parts.state.lastStoreTimestampMs = record.storeTimestampMs;
     });
   } catch (reason) {
@@ -129,24 +148,21 @@ function rebuild(parts: RecoveryParts, from: number, isAbnormal: boolean): ScanR
     log.warn('store.rebuild', 'a queue lacks entries; all queues are built again', {
       queue: reason.message,
     });
+    const ends = expiredEnds(topics, min);
     wipeDerived(parts);
     dispatcher.isStrict = false;
-    return scanRecords(files, min, (buf, record) => redispatch(parts, buf, record));
+    dispatcher.wasRebuilt = true;
+    const scan = scanRecords(files, min, (buf, record) => redispatch(parts, buf, record));
+    restoreEnds(topics, ends);
+    return scan;
   } finally {
     dispatcher.isStrict = false;
   }
 }
 
 function redispatch(parts: RecoveryParts, buf: Buffer, record: RecordCursor): void {
-  if (isDeleted(parts, buf, record)) parts.dispatcher.pass(record);
+  if (parts.deleted.hidesRecord(buf, record)) parts.dispatcher.pass(record);
   else parts.dispatcher.dispatch(buf, record);
-}
-
-function isDeleted({ deleted }: RecoveryParts, buf: Buffer, record: RecordCursor): boolean {
-  if (deleted.isEmpty) return false;
-  const { topicStart, topicLength } = record;
-  const topic = buf.toString('utf8', topicStart, topicStart + topicLength);
-  return deleted.hides(topic, record.physicalOffset);
 }
 
 function wipeDerived(parts: RecoveryParts): void {

@@ -62,6 +62,13 @@ export class DispatchPump {
     return new Promise((resolve, reject) => this.#waiters.push({ end, resolve, reject }));
   }
 
+  /** Nothing behind `end` will come. */
+  rejectBehind(end: number): void {
+    const gone = this.#waiters.filter((waiter) => waiter.end > end);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.end <= end);
+    for (const waiter of gone) waiter.reject(new DrError('DISK_FULL', 'the record was not stored'));
+  }
+
   close(): void {
     clearTimeout(this.#retry);
     for (const waiter of this.#waiters) waiter.reject(new DrError('CANCELLED', 'store closed'));

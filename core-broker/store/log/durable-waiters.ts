@@ -1,7 +1,9 @@
 // Who waits until the log may be acknowledged up to an offset. Told once per flush, in order.
 // Invariant: nobody is told of an end that was not reached; a failed store rejects, it never resolves.
-import { type CommitLogOffset, commitLogOffset } from '../../base/index.ts';
+import { type CommitLogOffset, commitLogOffset, DrError } from '../../base/index.ts';
 import type { LogState } from './log-state.ts';
+
+const NOT_STORED = 'the disk of the commit log had no room; nothing was kept';
 
 interface Waiter {
   end: number;
@@ -27,6 +29,8 @@ export class DurableWaiters {
   wait(end: number): Promise<void> {
     if (this.#state.durable >= end) return Promise.resolve();
     if (this.#state.failure !== undefined) return Promise.reject(this.#state.failure);
+    // Why: these bytes were given up; others may stand there later.
+    if (end > this.#state.end) return Promise.reject(new DrError('DISK_FULL', NOT_STORED));
     return new Promise((resolve, reject) => this.#waiters.push({ end, resolve, reject }));
   }
 
@@ -40,6 +44,13 @@ export class DurableWaiters {
       if (this.#waiters.length > 0) this.#release(durable);
     }
     if (failure !== undefined) this.rejectAll(failure);
+  }
+
+  /** The log was cut: what was told before says nothing of what comes behind `end`. */
+  rejectBehind(end: number, reason: Error): void {
+    this.#told = Math.min(this.#told, end);
+    this.#release(end);
+    this.rejectAll(reason);
   }
 
   rejectAll(reason: Error): void {

@@ -25,6 +25,8 @@ const { O_RDWR, O_CREAT, O_DSYNC } = fs.constants;
 export class LogFiles {
   readonly folder: string;
   readonly fileSize: number;
+  /** Scans trust bodies (checkCRCOnRecover off). */
+  skipsBodyCrc = false;
   readonly #layer: FileLayer;
   #files: LogFile[] = [];
 

@@ -18,12 +18,16 @@ export class LogState {
   lastRecord = -1;
   /** Store time of that record. */
   lastStoreTimestampMs = 0;
+  /** Grows with every cut: what was found out before says nothing about bytes behind it. */
+  cuts = 0;
   /** Clock of this loop turn for store timestamps; 0 = read it. The writer clears it each turn. */
   nowMs = 0;
   /** The disk has no room: appends are refused, reads go on; clears itself. */
   isDiskFull = false;
   /** Free space is below the warning level: appends are refused until retention frees some. */
   isDiskLow = false;
+  /** What the scrubber found, first of each file. */
+  damage: { file: string; offset: number }[] = [];
   /** A write or sync failed for another reason: nothing is acknowledged any more. */
   failure: DrError | undefined;
 
@@ -37,8 +41,18 @@ export class LogState {
     }
   }
 
+  /** What was appended behind `offset` is given up; nobody was told of it. */
+  giveUp(offset: number): void {
+    this.cuts++;
+    this.end = offset;
+    this.written = offset;
+    this.durable = offset;
+    this.flushed = Math.min(this.flushed, offset);
+  }
+
   /** Everything up to `offset` is there; used at boot and after a cut. */
   resetTo(offset: number): void {
+    this.cuts++;
     this.end = offset;
     this.written = offset;
     this.flushed = offset;

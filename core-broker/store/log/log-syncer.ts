@@ -44,11 +44,13 @@ export class LogSyncer {
     const state = this.#state;
     if (state.failure !== undefined) throw state.failure;
     const target = state.written;
+    const { cuts } = state;
     for (let at = this.#files.startOf(state.flushed); at < target; at += this.#files.fileSize) {
       const file = this.#files.find(at);
       if (file !== undefined) await this.#syncFile(file);
     }
-    // Why min: a cut may have moved the end while the disk was busy.
+    // Why: behind a cut stand other bytes now, which this sync may not have seen.
+    if (state.cuts !== cuts) return;
     state.flushed = Math.max(state.flushed, Math.min(target, state.written));
   }
 

@@ -3,10 +3,12 @@
 // it is large (dirty throttling must not block the loop); acknowledged after the write.
 // SYNC_FLUSH: one O_DSYNC write per commit, up to two in flight, acknowledged in order.
 // Invariant: `written` and `durable` only grow, in log order, after a write that reported every byte.
-// A full disk stops the writer, keeps what is pending and tries again; another error stops it for good.
+// A full disk: what is not written goes back to who appended it (onFull), nothing more is taken, and the
+// writer asks the disk now and then, with zeros behind the end, whether it has room again. Another error
+// stops it for good.
 import { createLog, DrError, sleep } from '../../base/index.ts';
 import type { FlushDiskType } from '../door.ts';
-import { type FileLayer, isDiskFull } from './file-layer.ts';
+import { type FileLayer, isDiskFull, writeFully } from './file-layer.ts';
 import type { LogFile, LogFiles } from './log-files.ts';
 import type { LogState } from './log-state.ts';
 import type { Ring } from './ring.ts';
@@ -15,6 +17,8 @@ const BLOCKING_WRITE_BYTES_MAX = 256 * 1024;
 const COMMITS_IN_FLIGHT_MAX = 2;
 const COMMIT_BYTES_MAX = 4 * 1024 * 1024;
 const DISK_FULL_RETRY_MS = 100;
+/** Room that must be there before appends are taken again; it stays allocated for them. */
+const PROBE = Buffer.alloc(1024 * 1024);
 
 const log = createLog('store');
 
@@ -23,6 +27,13 @@ export interface WriterParts {
   files: LogFiles;
   state: LogState;
   layer: FileLayer;
+}
+
+export interface WriterListener {
+  /** `written` grew or the writer failed. */
+  onProgress(): void;
+  /** The disk is full and no write is under way: what is not written must be given up now. */
+  onFull(): void;
 }
 
 interface Piece {
@@ -37,21 +48,20 @@ export class LogWriter {
   readonly #state: LogState;
   readonly #layer: FileLayer;
   readonly #isSync: boolean;
-  readonly #onProgress: () => void;
+  readonly #listener: WriterListener;
   #inFlight: Piece[] = [];
   #submitted = 0;
   #isScheduled = false;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  /** @param onProgress called after `written` grew or the writer failed */
-  constructor(parts: WriterParts, flushDiskType: FlushDiskType, onProgress: () => void) {
+  constructor(parts: WriterParts, flushDiskType: FlushDiskType, listener: WriterListener) {
     this.#ring = parts.ring;
     this.#files = parts.files;
     this.#state = parts.state;
     this.#layer = parts.layer;
     this.#isSync = flushDiskType === 'SYNC_FLUSH';
-    this.#onProgress = onProgress;
+    this.#listener = listener;
   }
 
   /** Asks for a flush in this loop turn; call after every append. */
@@ -96,6 +106,7 @@ export class LogWriter {
       else this.#writePending();
     } catch (reason) {
       this.#fail(reason);
+      this.#giveBack();
     }
   };
 
@@ -110,7 +121,7 @@ export class LogWriter {
       }
       this.#writeBlocking(piece);
     }
-    this.#onProgress();
+    this.#listener.onProgress();
   }
 
   #writeBlocking(piece: Piece): void {
@@ -176,13 +187,47 @@ export class LogWriter {
         if (this.hasWritesInFlight) return;
         this.#inFlight = [];
         this.#submitted = this.#state.written;
+        this.#giveBack();
         break;
       }
       this.#inFlight.shift();
       this.#advance(piece.to);
     }
-    if (this.#state.written > before) this.#onProgress();
+    if (this.#state.written > before) this.#listener.onProgress();
     if (this.#state.written < this.#state.end) this.schedule();
+  }
+
+  /** Order: who waits for what is written hears of it before the rest is given up. */
+  #giveBack(): void {
+    if (!this.#state.isDiskFull || this.#inFlight.length > 0) return;
+    this.#listener.onProgress();
+    try {
+      this.#listener.onFull();
+    } catch (reason) {
+      this.#state.failure ??= DrError.from(reason);
+      log.error('store.failed', 'the log could not be cut back on a full disk', {
+        reason: String(reason),
+      });
+      this.#listener.onProgress();
+    }
+    this.#submitted = this.#state.end;
+  }
+
+  /** Zeros behind the end of the log are what stands there anyway. */
+  #probe(): void {
+    const state = this.#state;
+    if (this.#isClosed || state.failure !== undefined || !state.isDiskFull) return;
+    try {
+      const file = this.#files.ensure(state.end);
+      const length = Math.min(PROBE.length, this.#files.leftAt(state.end));
+      const position = state.end - file.start;
+      writeFully(this.#layer, file.fd, PROBE, { start: 0, length, position });
+    } catch (reason) {
+      this.#fail(reason);
+      return;
+    }
+    state.isDiskFull = false;
+    log.info('store.writable', 'the disk has room again', { offset: state.end });
   }
 
   #advance(to: number): void {
@@ -191,9 +236,6 @@ export class LogWriter {
     state.written = to;
     state.durable = to;
     if (this.#isSync) state.flushed = to;
-    if (!state.isDiskFull) return;
-    state.isDiskFull = false;
-    log.info('store.writable', 'the disk has room again', { offset: to });
   }
 
   #fail(reason: unknown): void {
@@ -203,7 +245,7 @@ export class LogWriter {
         offset: this.#state.written,
         reason: String(reason),
       });
-      this.#onProgress();
+      this.#listener.onProgress();
       return;
     }
     if (!this.#state.isDiskFull) {
@@ -214,8 +256,7 @@ export class LogWriter {
     this.#state.isDiskFull = true;
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
-      this.schedule();
+      this.#probe();
     }, DISK_FULL_RETRY_MS);
-    this.#onProgress();
   }
 }

@@ -35,6 +35,11 @@ export class Ring {
     this.#start = offset;
   }
 
+  /** The log ends at `end` again; what was put in behind it has overwritten as much at the front. */
+  giveUp(end: number): void {
+    this.#start = end;
+  }
+
   /** Lowest offset still held when the log ends at `end`. */
   low(end: number): number {
     return Math.max(this.#start, end - this.capacity);

@@ -8,6 +8,7 @@ import { DrError, fsyncFolderSync } from '../../base/index.ts';
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from '../boot/checkpoint.ts';
 import { StoreLock } from '../boot/store-lock.ts';
 import { LogState } from '../log/log-state.ts';
+import { DeletedTopics } from '../queue/deleted-topics.ts';
 import { DelayLevels } from '../queue/digest/delay-levels.ts';
 import { Dispatcher } from '../queue/dispatcher.ts';
 import { scanRecords, surveyTail } from '../read/log-scan.ts';
@@ -71,10 +72,11 @@ async function rebuild(store: ClosedStore, options: RebuildOptions): Promise<Reb
   state.resetTo(files.minOffset);
   const delays = new DelayLevels(store.messageDelayLevel);
   const dispatcher = new Dispatcher(topics, state, { delays, index });
-  const records = await dispatchAll(store, dispatcher, options);
+  const deleted = new DeletedTopics(layout.drDeletedTopics);
+  const records = await dispatchAll({ ...store, dispatcher, deleted }, options);
   const end = state.dispatched;
   restoreEnds(topics, ends);
-  topics.writeOut();
+  topics.writeOutNow();
   await topics.files.sync();
   await index?.flush(true);
   const survey = surveyTail(files, end);
@@ -122,8 +124,7 @@ function forgetDerived({ layout, files, topics }: ClosedStore, before: Checkpoin
 }
 
 async function dispatchAll(
-  { files }: ClosedStore,
-  dispatcher: Dispatcher,
+  { files, dispatcher, deleted }: ClosedStore & { dispatcher: Dispatcher; deleted: DeletedTopics },
   { onProgress, signal }: RebuildOptions,
 ): Promise<number> {
   const start = files.minOffset;
@@ -136,7 +137,8 @@ async function dispatchAll(
       files,
       from,
       (buf, record) => {
-        dispatcher.dispatch(buf, record);
+        if (deleted.hidesRecord(buf, record)) dispatcher.pass(record);
+        else dispatcher.dispatch(buf, record);
         records++;
       },
       to,

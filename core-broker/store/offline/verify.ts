@@ -6,6 +6,7 @@ import { DrError } from '../../base/index.ts';
 import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES } from '../layout.ts';
 import { int32At, int64At, type RecordCursor } from '../log/record-bytes.ts';
 import type { ConsumeQueue, EntryRun } from '../queue/consume-queue.ts';
+import { DeletedTopics } from '../queue/deleted-topics.ts';
 import { DelayLevels } from '../queue/digest/delay-levels.ts';
 import { Digester } from '../queue/digest/digester.ts';
 import type { RecordDigest } from '../queue/digest/record-digest.ts';
@@ -83,6 +84,7 @@ export async function verifyQueues(
 class QueueCheck {
   readonly #store: ClosedStore;
   readonly #digester: Digester;
+  readonly #deleted: DeletedTopics;
   readonly #runs = new Map<ConsumeQueue, { from: number; run: EntryRun }>();
   readonly #entries: Iterator<IndexEntry> | undefined;
   #entry: IndexEntry | undefined;
@@ -90,6 +92,7 @@ class QueueCheck {
 
   constructor(store: ClosedStore) {
     this.#store = store;
+    this.#deleted = new DeletedTopics(store.layout.drDeletedTopics);
     const levels = new DelayLevels(store.messageDelayLevel);
     this.#entries = store.index?.entries()[Symbol.iterator]();
     this.#nextEntry();
@@ -115,6 +118,12 @@ class QueueCheck {
 
   record(buf: Buffer, record: RecordCursor): void {
     const { topics } = this.#store;
+    if (this.#deleted.hidesRecord(buf, record)) {
+      this.#report.records++;
+      // Its keys may still be in the index.
+      while (this.#entry?.physicalOffset === record.physicalOffset) this.#nextEntry();
+      return;
+    }
     const topic = topics.ofBytes(buf, record.topicStart, record.topicLength);
     const digest = this.#digester.make(buf, record, topic);
     this.#report.records++;

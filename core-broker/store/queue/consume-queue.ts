@@ -1,6 +1,8 @@
 // One consume queue: fixed 20-byte entries (int64 physicalOffset, int32 size, int64 tagsCode) in files
 // of one size. Entry n lies at byte n * 20, so queue offset and position are the same thing.
-// The newest entries live in a tail buffer: reads near the end touch no file, writes go out in runs.
+// The newest entries live in a tail buffer: reads near the end touch no file, writes go out in runs. An
+// idle queue gives it back, and holds no file open: tens of thousands of queues cost a few hundred bytes
+// each and no work.
 // Invariant: entries [min, max) are dense; max only grows except by cut(). The queue is derived from
 // the log: whatever is lost here is built again from there.
 // `next` is the counter that append hands out; it runs ahead of max by what is not yet dispatched.
@@ -13,11 +15,15 @@ import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES, mappedFileName, mappedFileOffset } from 
 import { int32At, int64At, writeInt32 } from '../log/record-bytes.ts';
 import type { QueueFiles } from './queue-files.ts';
 
+const NO_BYTES = Buffer.alloc(0);
+const NO_WORDS = new DataView(new ArrayBuffer(0));
 const TAIL_ENTRIES_FIRST = 64;
 const TAIL_ENTRIES_MAX = 4096;
 /** A hole larger than this is not padded: the offset in the record must be wrong. */
 const PAD_ENTRIES_MAX = 50_000_000;
 const SCAN_ENTRIES = 4096;
+/** Entries of the first look: most queues of a large store are short. */
+const LOOK_ENTRIES = 64;
 
 /** What became of an entry: added, known already, or not the next one. */
 export type PutVerdict = 'added' | 'known' | 'gap';
@@ -29,31 +35,50 @@ export interface EntryRun {
   count: number;
 }
 
+/** What all queues of a store share. */
+export interface QueueHome {
+  readonly root: string;
+  readonly fileSize: number;
+  readonly files: QueueFiles;
+  /** Told when a queue gets its first entry that is not in a file. */
+  noteDirty(queue: ConsumeQueue): void;
+}
+
 export class ConsumeQueue implements QueueRef {
   readonly topic: string;
   readonly queueId: number;
-  readonly folder: string;
   next = 0;
   min = 0;
   max = 0;
-  readonly #files: QueueFiles;
-  readonly #fileSize: number;
-  #tail: Buffer = Buffer.alloc(0);
+  readonly #home: QueueHome;
+  #tail: Buffer = NO_BYTES;
   /** All of #tail. */
-  #tailWords = new DataView(new ArrayBuffer(0));
+  #tailWords = NO_WORDS;
   /** Queue offset of the first entry in the tail. */
   #tailStart = 0;
   /** Entries below are in the files. */
   #written = 0;
   #firstFile = -1;
   #lastFile = -1;
+  #isDirty = false;
+  /** Queue offset of the entry that was looked at last by itself, and what stands there. */
+  #seen = -1;
+  #seenPhysical = 0;
+  #seenSize = 0;
 
-  constructor(ref: QueueRef, root: string, files: QueueFiles, fileSize: number) {
+  constructor(ref: QueueRef, home: QueueHome) {
     this.topic = ref.topic;
     this.queueId = ref.queueId;
-    this.folder = path.join(root, ref.topic, String(ref.queueId));
-    this.#files = files;
-    this.#fileSize = fileSize;
+    this.#home = home;
+  }
+
+  get folder(): string {
+    return path.join(this.#home.root, this.topic, String(this.queueId));
+  }
+
+  /** Entries are only in memory, or the newest ones are kept there too. */
+  get hasTail(): boolean {
+    return this.#tail.length > 0;
   }
 
   get isEmpty(): boolean {
@@ -67,14 +92,13 @@ export class ConsumeQueue implements QueueRef {
 
   /** Physical offset of entry n; -1 for a pre-blank one. n must be in [0, max). */
   physicalAt(n: number): number {
-    const run = this.read(n, 1);
-    if (int32At(run.bytes, run.at + 8) === CQ_BLANK_SIZE) return -1;
-    return int64At(run.bytes, run.at);
+    this.#look(n);
+    return this.#seenSize === CQ_BLANK_SIZE ? -1 : this.#seenPhysical;
   }
 
   sizeAt(n: number): number {
-    const run = this.read(n, 1);
-    return int32At(run.bytes, run.at + 8);
+    this.#look(n);
+    return this.#seenSize;
   }
 
   /**
@@ -98,6 +122,10 @@ export class ConsumeQueue implements QueueRef {
     words.setInt32(at + 16, tag.low);
     this.max++;
     if (this.next < this.max) this.next = this.max;
+    if (!this.#isDirty) {
+      this.#isDirty = true;
+      this.#home.noteDirty(this);
+    }
     return 'added';
   }
 
@@ -122,26 +150,42 @@ export class ConsumeQueue implements QueueRef {
       return { bytes: this.#tail, at, count: Math.min(count, this.max - n) };
     }
     const position = n * CQ_ENTRY_BYTES;
-    const inFile = position % this.#fileSize;
-    const wanted = Math.min(count, this.#tailStart - n, (this.#fileSize - inFile) / CQ_ENTRY_BYTES);
+    const inFile = position % this.#home.fileSize;
+    const wanted = Math.min(
+      count,
+      this.#tailStart - n,
+      (this.#home.fileSize - inFile) / CQ_ENTRY_BYTES,
+    );
     const bytes = Buffer.allocUnsafe(wanted * CQ_ENTRY_BYTES);
-    const fd = this.#files.open(this.#pathOf(position - inFile));
+    const fd = this.#home.files.open(this.#pathOf(position - inFile));
     fs.readSync(fd, bytes, 0, bytes.length, inFile);
     return { bytes, at: 0, count: wanted };
   }
 
   /** Writes entries that are only in memory; the queue stays complete there until it returns. */
   writeOut(): void {
+    this.#writePending();
+    this.#isDirty = false;
+  }
+
+  /** Gives the memory of an idle queue back; false when it has entries that are in no file. */
+  releaseTail(): boolean {
+    if (this.#written < this.max) return false;
+    this.#setEnd(this.max, this.next);
+    return true;
+  }
+
+  #writePending(): void {
     while (this.#written < this.max) {
       const position = this.#written * CQ_ENTRY_BYTES;
-      const inFile = position % this.#fileSize;
+      const inFile = position % this.#home.fileSize;
       const file = this.#pathOf(position - inFile);
-      const fd = this.#files.open(file, this.#fileSize);
+      const fd = this.#home.files.open(file, this.#home.fileSize);
       const pending = (this.max - this.#written) * CQ_ENTRY_BYTES;
-      const length = Math.min(pending, this.#fileSize - inFile);
+      const length = Math.min(pending, this.#home.fileSize - inFile);
       const from = (this.#written - this.#tailStart) * CQ_ENTRY_BYTES;
       const done = fs.writeSync(fd, this.#tail, from, length, inFile);
-      this.#files.dirty.add(file);
+      this.#home.files.dirty.add(file);
       this.#noteFile(position - inFile);
       // Why floor: a short write counts only whole entries; the rest is written again.
       this.#written += Math.floor(done / CQ_ENTRY_BYTES);
@@ -149,55 +193,87 @@ export class ConsumeQueue implements QueueRef {
   }
 
   /**
-   * Reads what the files hold: from the third-last file to the first entry that is none.
+   * Reads what the files hold, up to the first entry that is none or, when the checkpoint vouches for
+   * everything below an offset of the log, to the first that points at or beyond it.
    * Ends with max and the counter set; min is set by trimTo.
+   * @param soundEnd  entries below this log offset are on disk for sure; undefined = nobody knows
    */
-  recover(): void {
+  recover(soundEnd: number | undefined): void {
     const starts = listQueueFiles(this.folder);
     if (starts.length === 0) return;
-    this.#firstFile = starts[0] as number;
-    this.#lastFile = starts.at(-1) as number;
-    const scanFrom = (starts.at(-3) ?? this.#firstFile) / CQ_ENTRY_BYTES;
-    const limit = (this.#lastFile + this.#fileSize) / CQ_ENTRY_BYTES;
+    this.#firstFile = starts[0]!;
+    this.#lastFile = starts.at(-1)!;
+    const limit = (this.#lastFile + this.#home.fileSize) / CQ_ENTRY_BYTES;
+    this.min = this.#firstFile / CQ_ENTRY_BYTES;
     this.#setEnd(limit);
-    let n = scanFrom;
-    while (n < limit) {
-      const run = this.read(n, SCAN_ENTRIES);
-      const good = countGood(run);
+    const scanFrom = (starts.at(-3) ?? this.#firstFile) / CQ_ENTRY_BYTES;
+    const end = soundEnd === undefined ? this.#scanFrom(scanFrom, limit) : this.#soundEnd(soundEnd);
+    this.#setEnd(end);
+  }
+
+  /** End of the good entries from n on, every one looked at: a crash may have left holes. */
+  #scanFrom(from: number, limit: number): number {
+    let n = from;
+    for (let wanted = LOOK_ENTRIES; n < limit; wanted = SCAN_ENTRIES) {
+      const run = this.read(n, wanted);
+      const good = this.#countGood(n, run, Number.MAX_SAFE_INTEGER);
       n += good;
       if (good < run.count) break;
     }
-    this.min = this.#firstFile / CQ_ENTRY_BYTES;
-    this.#setEnd(n);
+    return n;
+  }
+
+  /** The same below an offset under which there are no holes: one look, or a binary search. */
+  #soundEnd(soundEnd: number): number {
+    const start = this.#lastFile / CQ_ENTRY_BYTES;
+    const run = this.read(start, LOOK_ENTRIES);
+    const good = this.#countGood(start, run, soundEnd);
+    const isEndHere = good > 0 || this.#firstFile === this.#lastFile;
+    if (good < run.count && isEndHere) return start + good;
+    const isSound = (n: number) => this.sizeAt(n) > 0 && this.physicalAt(n) < soundEnd;
+    return this.#firstNot(isSound, this.max);
+  }
+
+  /** Entries of a run up to the first that is none or points at or beyond `soundEnd`. */
+  #countGood(n: number, run: EntryRun, soundEnd: number): number {
+    let good = 0;
+    for (; good < run.count; good++) {
+      const at = run.at + good * CQ_ENTRY_BYTES;
+      if (int32At(run.bytes, at + 8) <= 0 || int32At(run.bytes, at) < 0) break;
+      if (int64At(run.bytes, at) >= soundEnd) break;
+    }
+    if (good > 0) this.#see(n + good - 1, run, run.at + (good - 1) * CQ_ENTRY_BYTES);
+    return good;
   }
 
   /** Removes entries that point at or beyond the end of the log. */
   cut(logEnd: number): void {
-    let low = this.min;
-    let high = this.max;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      if (this.physicalAt(middle) < logEnd) low = middle + 1;
-      else high = middle;
-    }
-    if (low < this.max) this.#cutTo(low);
+    if (this.isEmpty || this.physicalAt(this.max - 1) < logEnd) return;
+    const end = this.#firstNot((n) => this.physicalAt(n) < logEnd, this.max);
+    if (end < this.max) this.#cutTo(end);
   }
 
   /** Moves min to the first entry inside the log and deletes files that are wholly below. */
   trimTo(logMin: number): void {
-    let low = this.min;
-    let high = this.max;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      if (this.physicalAt(middle) < logMin) low = middle + 1;
-      else high = middle;
-    }
-    this.min = low;
+    this.min = this.#firstNot((n) => this.physicalAt(n) < logMin, this.max);
     const keep = Math.min(this.#fileStart(this.min), this.#lastFile);
     while (this.#firstFile >= 0 && this.#firstFile < keep) {
       this.#removeFile(this.#firstFile);
-      this.#firstFile += this.#fileSize;
+      this.#firstFile += this.#home.fileSize;
     }
+  }
+
+  /** First n in [min, high) for which `holds` is false, or high; it holds for a first part of them. */
+  #firstNot(holds: (n: number) => boolean, high: number): number {
+    let low = this.min;
+    if (low < high && !holds(low)) return low;
+    let top = high;
+    while (low < top) {
+      const middle = Math.floor((low + top) / 2);
+      if (holds(middle)) low = middle + 1;
+      else top = middle;
+    }
+    return low;
   }
 
   /** Deletes the whole queue from disk and memory. */
@@ -220,13 +296,13 @@ export class ConsumeQueue implements QueueRef {
   /** Why pre-blank: Apache opens a queue that starts in the middle only with padded entries. */
   #startAt(n: number): void {
     const position = n * CQ_ENTRY_BYTES;
-    const fileStart = position - (position % this.#fileSize);
+    const fileStart = position - (position % this.#home.fileSize);
     const file = this.#pathOf(fileStart);
-    const fd = this.#files.open(file, this.#fileSize);
-    const blank = Buffer.alloc(Math.min(position - fileStart, this.#fileSize));
+    const fd = this.#home.files.open(file, this.#home.fileSize);
+    const blank = Buffer.alloc(Math.min(position - fileStart, this.#home.fileSize));
     for (let at = 8; at < blank.length; at += CQ_ENTRY_BYTES) writeInt32(blank, at, CQ_BLANK_SIZE);
     if (blank.length > 0) fs.writeSync(fd, blank, 0, blank.length, 0);
-    this.#files.dirty.add(file);
+    this.#home.files.dirty.add(file);
     this.#noteFile(fileStart);
     this.min = n;
     this.#setEnd(n);
@@ -244,16 +320,31 @@ export class ConsumeQueue implements QueueRef {
       this.#tailWords = new DataView(grown.buffer, grown.byteOffset, grown.length);
       return;
     }
-    this.writeOut();
+    this.#writePending();
     const keep = capacity / 2;
     this.#tail.copyWithin(0, (held - keep) * CQ_ENTRY_BYTES, held * CQ_ENTRY_BYTES);
     this.#tailStart = this.max - keep;
   }
 
+  #look(n: number): void {
+    if (n === this.#seen) return;
+    const run = this.read(n, 1);
+    this.#see(n, run, run.at);
+  }
+
+  #see(n: number, { bytes }: EntryRun, at: number): void {
+    this.#seen = n;
+    this.#seenPhysical = int64At(bytes, at);
+    this.#seenSize = int32At(bytes, at + 8);
+  }
+
   /** Everything below `end` is in the files, the tail is empty. */
-  #setEnd(end: number): void {
+  #setEnd(end: number, next = end): void {
+    if (this.#seen >= end) this.#seen = -1;
+    this.#tail = NO_BYTES;
+    this.#tailWords = NO_WORDS;
     this.max = end;
-    this.next = end;
+    this.next = next;
     this.#written = end;
     this.#tailStart = end;
   }
@@ -263,12 +354,12 @@ export class ConsumeQueue implements QueueRef {
     const cutFile = this.#fileStart(end);
     while (this.#lastFile > cutFile && this.#lastFile > this.#firstFile) {
       this.#removeFile(this.#lastFile);
-      this.#lastFile -= this.#fileSize;
+      this.#lastFile -= this.#home.fileSize;
     }
     if (this.#lastFile === cutFile) {
-      const fd = this.#files.open(this.#pathOf(cutFile), this.#fileSize);
+      const fd = this.#home.files.open(this.#pathOf(cutFile), this.#home.fileSize);
       fs.ftruncateSync(fd, end * CQ_ENTRY_BYTES - cutFile);
-      fs.ftruncateSync(fd, this.#fileSize);
+      fs.ftruncateSync(fd, this.#home.fileSize);
     }
     this.min = Math.min(this.min, end);
     this.#setEnd(end);
@@ -276,7 +367,7 @@ export class ConsumeQueue implements QueueRef {
 
   #fileStart(n: number): number {
     const position = n * CQ_ENTRY_BYTES;
-    return position - (position % this.#fileSize);
+    return position - (position % this.#home.fileSize);
   }
 
   #pathOf(fileStart: number): string {
@@ -290,7 +381,7 @@ export class ConsumeQueue implements QueueRef {
 
   #removeFile(fileStart: number): void {
     const file = this.#pathOf(fileStart);
-    this.#files.drop(file);
+    this.#home.files.drop(file);
     fs.rmSync(file, { force: true });
   }
 }
@@ -299,14 +390,6 @@ export class ConsumeQueue implements QueueRef {
 export interface TagWords {
   high: number;
   low: number;
-}
-
-function countGood(run: EntryRun): number {
-  for (let i = 0; i < run.count; i++) {
-    const at = run.at + i * CQ_ENTRY_BYTES;
-    if (int32At(run.bytes, at + 8) <= 0 || int32At(run.bytes, at) < 0) return i;
-  }
-  return run.count;
 }
 
 function listQueueFiles(folder: string): number[] {

@@ -5,6 +5,7 @@
 // Order of a deletion: noted here (durable) -> queue files removed; a crash in between is finished by
 // complete() at the next boot. Source: ours; a stock broker brings such queues back in part.
 import { readTextIfExists, writeAtomicSync } from '../../base/index.ts';
+import type { RecordCursor } from '../log/record-bytes.ts';
 import type { TopicTable } from './topic-table.ts';
 
 export class DeletedTopics {
@@ -26,6 +27,13 @@ export class DeletedTopics {
   /** Whether a record of the topic at this place belongs to deleted queues. */
   hides(topic: string, physicalOffset: number): boolean {
     return physicalOffset < (this.#ends.get(topic) ?? 0);
+  }
+
+  hidesRecord(buf: Buffer, record: RecordCursor): boolean {
+    if (this.isEmpty) return false;
+    const { topicStart, topicLength } = record;
+    const topic = buf.toString('utf8', topicStart, topicStart + topicLength);
+    return this.hides(topic, record.physicalOffset);
   }
 
   /** Notes a deletion and forgets those the log no longer reaches back to. Durable on return. */

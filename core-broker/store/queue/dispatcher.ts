@@ -23,6 +23,8 @@ export class QueueGap extends Error {}
 export class Dispatcher {
   /** Recovery sets it: a gap then means that the starting point was too late. */
   isStrict = false;
+  /** Recovery sets it: everything derived was thrown away and built again. */
+  wasRebuilt = false;
   readonly #topics: TopicTable;
   readonly #state: LogState;
   readonly #index: IndexService | undefined;

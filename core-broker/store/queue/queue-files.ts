@@ -5,6 +5,8 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 const HANDLES_MAX = 256;
+/** Syncs under way; the thread pool has four threads, and the log needs one. */
+const LANES = 3;
 const { O_RDWR, O_CREAT } = fs.constants;
 
 export class QueueFiles {
@@ -32,19 +34,19 @@ export class QueueFiles {
     this.dirty.delete(file);
   }
 
-  /** fdatasync of every dirty file, one after the other, without blocking the loop. */
+  /** fdatasync of every dirty file, a few at a time, without blocking the loop. */
   async sync(): Promise<void> {
-    for (const file of [...this.dirty]) {
-      this.dirty.delete(file);
-      // Why an own handle: the cached one may be closed while the thread pool works.
-      const handle = await fs.promises.open(file, 'r+').catch(absent);
-      if (handle === undefined) continue;
-      try {
-        await handle.datasync();
-      } finally {
-        await handle.close();
+    const files = [...this.dirty];
+    this.dirty.clear();
+    const lane = async () => {
+      for (let file = files.pop(); file !== undefined; file = files.pop()) {
+        await syncFile(file).catch((reason: unknown) => {
+          for (const each of [file, ...files.splice(0)]) this.dirty.add(each as string);
+          throw reason;
+        });
       }
-    }
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
   }
 
   close(): void {
@@ -61,10 +63,23 @@ export class QueueFiles {
   }
 }
 
-/** A file that retention removed in the meantime needs no sync. */
-function absent(reason: NodeJS.ErrnoException): undefined {
-  if (reason.code === 'ENOENT') return undefined;
-  throw reason;
+async function syncFile(file: string): Promise<void> {
+  let fd: number;
+  try {
+    // Why an own handle: the cached one may be closed while the thread pool works.
+    fd = fs.openSync(file, O_RDWR);
+  } catch (reason) {
+    // A file that retention removed in the meantime needs no sync.
+    if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw reason;
+  }
+  try {
+    await new Promise<void>((resolve, reject) => {
+      fs.fdatasync(fd, (reason) => (reason === null ? resolve() : reject(reason)));
+    });
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 function createSized(file: string, size: number): number {

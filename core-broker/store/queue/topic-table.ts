@@ -7,7 +7,7 @@ import { DrError, LIMITS } from '../../base/index.ts';
 import { continueJavaHash } from '../../protocol/index.ts';
 import type { QueueRef, TopicHandle } from '../door.ts';
 import { SCHEDULE_TOPIC } from '../layout.ts';
-import { ConsumeQueue } from './consume-queue.ts';
+import { ConsumeQueue, type QueueHome } from './consume-queue.ts';
 import { QueueFiles } from './queue-files.ts';
 
 /** Names that cannot be one folder; matters because queues are folders. */
@@ -34,17 +34,34 @@ export class Topic implements TopicHandle {
   }
 }
 
-export class TopicTable {
+/** Writing out goes on in the next loop turn after this time. */
+const SLICE_MS = 4;
+
+export class TopicTable implements QueueHome {
   readonly files = new QueueFiles();
-  readonly #root: string;
-  readonly #fileSize: number;
+  readonly root: string;
+  readonly fileSize: number;
+  /** Queues with entries that are in no file, those that have waited longest first. */
+  readonly #dirty = new Set<ConsumeQueue>();
+  /** Queues that had an entry since the last rest(), and those that had one before. */
+  #warm = new Set<ConsumeQueue>();
+  #cooling = new Set<ConsumeQueue>();
   readonly #byName = new Map<string, Topic>();
   readonly #byBytes = new Map<number, Topic[]>();
   #last: Topic | undefined;
 
   constructor(root: string, fileSize: number) {
-    this.#root = root;
-    this.#fileSize = fileSize;
+    this.root = root;
+    this.fileSize = fileSize;
+  }
+
+  noteDirty(queue: ConsumeQueue): void {
+    this.#dirty.add(queue);
+    this.#warm.add(queue);
+  }
+
+  get dirtyQueues(): number {
+    return this.#dirty.size;
   }
 
   /** @throws DrError USAGE when the name is empty or longer than a V1 record can carry */
@@ -118,22 +135,54 @@ export class TopicTable {
     if (topic === undefined) return;
     for (const queue of this.queuesOf(name)) queue.wipe();
     topic.queues.length = 0;
-    fs.rmSync(path.join(this.#root, name), { recursive: true, force: true });
+    fs.rmSync(path.join(this.root, name), { recursive: true, force: true });
   }
 
-  /** Finds every queue that has a folder and reads its end. */
-  recover(): void {
-    if (!fs.existsSync(this.#root)) return;
-    for (const name of foldersIn(this.#root)) {
-      for (const id of foldersIn(path.join(this.#root, name))) {
-        if (/^\d+$/.test(id)) this.queue(this.intern(name), Number(id)).recover();
+  /**
+   * Finds every queue that has a folder and reads its end.
+   * @param soundEnd  as of ConsumeQueue.recover
+   */
+  recover(soundEnd?: number): void {
+    if (!fs.existsSync(this.root)) return;
+    for (const name of foldersIn(this.root)) {
+      for (const id of foldersIn(path.join(this.root, name))) {
+        if (/^\d+$/.test(id)) this.queue(this.#adopt(name), Number(id)).recover(soundEnd);
       }
     }
   }
 
-  /** Writes out entries that are only in memory. */
-  writeOut(): void {
-    for (const queue of this.all()) queue.writeOut();
+  /** Writes out entries that are only in memory, all of them before anything else runs. */
+  writeOutNow(): void {
+    for (const queue of this.#dirty) this.#writeOne(queue);
+  }
+
+  /** The same for what is dirty now, in slices, so that tens of thousands of queues hold nobody up. */
+  async writeOut(): Promise<void> {
+    let left = this.#dirty.size;
+    let sliceEnd = performance.now() + SLICE_MS;
+    for (const queue of this.#dirty) {
+      if (left-- === 0) return;
+      this.#writeOne(queue);
+      if (performance.now() < sliceEnd) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      sliceEnd = performance.now() + SLICE_MS;
+    }
+  }
+
+  /** Queues without an entry since the last call but one give their memory back. */
+  rest(): void {
+    const cooling = this.#cooling;
+    this.#cooling = this.#warm;
+    this.#warm = new Set();
+    for (const queue of cooling) {
+      if (!this.#cooling.has(queue) && !queue.releaseTail()) this.#warm.add(queue);
+    }
+  }
+
+  /** Order: out of the set only when it is written, so that a full disk loses nothing. */
+  #writeOne(queue: ConsumeQueue): void {
+    queue.writeOut();
+    this.#dirty.delete(queue);
   }
 
   #addQueue(topic: Topic, queueId: number): ConsumeQueue {
@@ -141,7 +190,7 @@ export class TopicTable {
       throw new DrError('USAGE', `queue id ${queueId} is out of range`);
     }
     const ref = { topic: topic.name, queueId };
-    const queue = new ConsumeQueue(ref, this.#root, this.files, this.#fileSize);
+    const queue = new ConsumeQueue(ref, this);
     topic.queues[queueId] = queue;
     return queue;
   }

@@ -14,6 +14,8 @@ export interface ScannedLog {
   readonly minOffset: number;
   /** End of the last file. */
   readonly limit: number;
+  /** Body checksums are not compared. */
+  readonly skipsBodyCrc?: boolean;
   readSync(offset: number, into: Buffer): number;
 }
 
@@ -68,7 +70,8 @@ export function scanRecords(
     const left = leftAt(log, result.end);
     const kind = cursor.read(chunk, result.end - base, length, left);
     if (kind === 'record') {
-      if (cursor.physicalOffset !== result.end || !cursor.bodyMatches(chunk)) return result;
+      if (cursor.physicalOffset !== result.end) return result;
+      if (!log.skipsBodyCrc && !cursor.bodyMatches(chunk)) return result;
       onRecord?.(chunk, cursor);
       result.previousRecord = result.lastRecord;
       result.lastRecord = result.end;

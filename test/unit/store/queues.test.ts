@@ -3,10 +3,8 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { javaHashCode } from '../../../core-broker/protocol/index.ts';
-import { Retention } from '../../../core-broker/store/boot/retention.ts';
 import { lockHolder } from '../../../core-broker/store/boot/store-lock.ts';
 import { type MessageStore, openStore } from '../../../core-broker/store/index.ts';
-import { type FileMessageStore, partsOf } from '../../../core-broker/store/message-store.ts';
 import { recordSource, smallStoreOptions, tempFolder } from '../../support/store-options.ts';
 
 let root = '';
@@ -157,56 +155,6 @@ describe('search', () => {
     }
     expect(entry).toBe(3);
     store = await openStore(smallStoreOptions(root));
-  });
-});
-
-describe('retention', () => {
-  const parts = () => partsOf(store as FileMessageStore);
-  const rules = { fileReservedTimeHours: 72, deleteWhen: '04', diskMaxUsedSpaceRatio: 75 };
-  const disk = { usedRatio: 0.1, freeBytes: 1e12 };
-
-  test('deletes by age at its hour, never the last file, and trims queues', async () => {
-    await fill(900, 500);
-    const files = fs.readdirSync(path.join(root, 'commitlog')).sort();
-    const old = new Date(Date.now() - 100 * 3_600_000);
-    for (const name of files) fs.utimesSync(path.join(root, 'commitlog', name), old, old);
-    parts().topics.writeOut();
-    const retention = new Retention(parts(), rules);
-    const at = new Date();
-    at.setHours(12);
-    expect(retention.run(at.getTime(), disk)).toBe(0);
-    at.setHours(4);
-    const fresh = new Date();
-    fs.utimesSync(path.join(root, 'commitlog', files[3]!), fresh, fresh);
-    expect(retention.run(at.getTime(), disk)).toBe(3);
-    expect(store.storeBounds().minOffset).toBe(3 * 65_536);
-    const min = store.bounds(QUEUE)!.min;
-    expect(min).toBeGreaterThan(0);
-    expect(store.pull(QUEUE, min, ALL).status).toBe('FOUND');
-    expect(store.pull(QUEUE, min - 1, ALL).status).toBe('OFFSET_TOO_SMALL');
-    const first = store.pull(QUEUE, min, ALL).chunks[0]!;
-    expect(Number(first.readBigInt64BE(20))).toBe(min);
-    expect(fs.readdirSync(path.join(root, 'consumequeue/orders/0')).sort()[0]).toBe(
-      String((min - (min % 100)) * 20).padStart(20, '0'),
-    );
-    await store.close();
-    store = await openStore(smallStoreOptions(root));
-    expect(store.bounds(QUEUE)).toEqual({ min, max: 900 });
-  });
-
-  test('a full disk deletes at any hour and age; a nearly full one refuses appends', async () => {
-    await fill(900, 500);
-    const retention = new Retention(parts(), rules);
-    const noon = new Date();
-    noon.setHours(12);
-    const crowded = { usedRatio: 0.95, freeBytes: 1e9 };
-    const before = fs.readdirSync(path.join(root, 'commitlog')).length;
-    expect(retention.run(noon.getTime(), crowded)).toBe(Math.min(10, before - 1));
-    expect(() => store.append(recordSource(store))).toThrow(
-      expect.objectContaining({ code: 'DISK_FULL' }),
-    );
-    retention.run(noon.getTime(), { usedRatio: 0.5, freeBytes: 1e12 });
-    store.append(recordSource(store));
   });
 });
 
