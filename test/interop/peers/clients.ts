@@ -21,6 +21,8 @@ export interface ClientOptions {
   name: string;
   /** More arguments: rate, count, seconds, threads, prefix, size, poll, batch, timeout, tag, filter. */
   more?: Record<string, string | number>;
+  /** Options of the Java machine, e.g. -Dtls.enable=true. */
+  jvm?: string[];
 }
 
 /** One line of a history. */
@@ -54,7 +56,7 @@ export const isSupported = (kind: ClientKind, mode: ClientMode): boolean =>
 
 /** Starts a client program and waits until its library says that it is started. */
 export async function startClient(options: ClientOptions): Promise<RunningClient> {
-  const program = await programOf(options.kind);
+  const program = await programOf(options.kind, options.jvm ?? []);
   fs.mkdirSync(options.folder, { recursive: true });
   const historyFile = path.join(options.folder, `${options.name}.history`);
   fs.writeFileSync(historyFile, '');
@@ -81,7 +83,7 @@ export async function startClient(options: ClientOptions): Promise<RunningClient
   };
 }
 
-async function programOf(kind: ClientKind) {
+async function programOf(kind: ClientKind, more: string[]) {
   if (kind === 'go') {
     await ensurePeers('go-client');
     return { command: goClientProgram(), args: [] };
@@ -91,10 +93,17 @@ async function programOf(kind: ClientKind) {
     return { command: process.execPath, args: [path.join(peerFolder('ali-ons'), 'client.cjs')] };
   }
   const classes = kind === 'java-5.5.0' ? 'java-client-5.5.0' : 'java-client-4.9.8';
-  const jars = jarsOf(kind === 'java-5.5.0' ? 'client-5.5.0' : 'client-4.9.8');
+  // 4.9 signs with a jar of its own, which its servers have; the client's own jars come first.
+  const jars =
+    kind === 'java-5.5.0'
+      ? jarsOf('client-5.5.0')
+      : `${jarsOf('client-4.9.8')}:${jarsOf('server-4.9.7')}`;
   await ensurePeers(classes);
   const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-Drocketmq.client.logUseSlf4j=false'];
-  return { command: 'java', args: [...jvm, '-cp', `${peerFolder(classes)}:${jars}`, 'DrClient'] };
+  return {
+    command: 'java',
+    args: [...jvm, ...more, '-cp', `${peerFolder(classes)}:${jars}`, 'DrClient'],
+  };
 }
 
 /** Whole lines of a history; a line a killed program was writing is left out. */

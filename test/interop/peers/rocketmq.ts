@@ -33,6 +33,8 @@ export interface NameserverOptions {
   folder: string;
   port: number;
   properties?: Record<string, string | number | boolean>;
+  /** Options of the Java machine, e.g. -Dtls.config.file=... */
+  jvm?: string[];
 }
 
 export interface BrokerOptions extends NameserverOptions {
@@ -121,7 +123,15 @@ async function startServer(
   const direct = `-XX:MaxDirectMemorySize=${program.heapMb}m`;
   const child = new Child({
     command: 'java',
-    args: [...heap, direct, ...javaArgs(options), program.main, '-c', program.file],
+    args: [
+      ...heap,
+      direct,
+      ...(options.jvm ?? []),
+      ...javaArgs(options),
+      program.main,
+      '-c',
+      program.file,
+    ],
     logFile,
     cwd: options.folder,
   });

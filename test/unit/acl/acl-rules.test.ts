@@ -132,7 +132,7 @@ dataVersion:
 
   test('a key that means nothing is a warning with its line', () => {
     expect(read(account('topicPrems: []')).warnings).toEqual([
-      '/c/plain_acl.yml:4: topicPrems is no key of ACL files',
+      '/c/plain_acl.yml:4: no key of ACL files stands here',
     ]);
   });
 });

@@ -29,6 +29,7 @@ const complain = (reason) => process.stderr.write(`${reason?.stack ?? reason}\n`
 const base = {
   httpclient,
   nameSrv: text('namesrv'),
+  ...(options.accessKey ? { accessKey: options.accessKey, secretKey: text('secretKey') } : {}),
   pollNameServerInteval: number('poll', 30_000),
   logger: { debug: quiet, info: quiet, warn: quiet, error: complain },
 };

@@ -76,6 +76,11 @@ func record(e event) {
 	}
 }
 
+// Empty keys: nothing is signed.
+func credentials() primitive.Credentials {
+	return primitive.Credentials{AccessKey: text("accessKey", ""), SecretKey: text("secretKey", "")}
+}
+
 func queueOf(queue *primitive.MessageQueue) string {
 	if queue == nil {
 		return "?"
@@ -110,6 +115,7 @@ func produce(stop context.Context, isBatch bool) {
 	p, err := rocketmq.NewProducer(
 		producer.WithNameServer([]string{text("namesrv", "")}),
 		producer.WithGroupName(text("group", "PG")),
+		producer.WithCredentials(credentials()),
 		producer.WithRetry(2))
 	if err != nil {
 		fail(err)
@@ -203,6 +209,7 @@ func consume(stop context.Context, mode string) {
 		consumer.WithNameServer([]string{text("namesrv", "")}),
 		consumer.WithGroupName(text("group", "CG")),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
+		consumer.WithCredentials(credentials()),
 		consumer.WithConsumerModel(model),
 		consumer.WithConsumerOrder(mode == "orderly"))
 	if err != nil {
