@@ -65,7 +65,12 @@ async function recording(answer: (request: RemotingCommand) => ResponseInit) {
   const port = await server.listen();
   const service = { start: async () => undefined, stop: () => server.close() };
   await parts.run(service);
-  return { address: `127.0.0.1:${port}`, seen, codes: () => seen.map((each) => each.code) };
+  return {
+    address: `127.0.0.1:${port}`,
+    seen,
+    codes: () => seen.map((each) => each.code),
+    connections: () => server.connections.size,
+  };
 }
 
 describe('several name servers', () => {
@@ -105,6 +110,20 @@ describe('several name servers', () => {
     void service.registerNow();
     await service.stop();
     expect(await hasRoute(second.address)).toBe(false);
+  });
+
+  test('nothing is registered after the goodbye', async () => {
+    const ns = await recording((request) => ({
+      code: 0,
+      ...(request.code === 322 && { ext: { changed: true } }),
+    }));
+    const { service } = brokerSide({ namesrvAddr: ns.address, forceRegister: false });
+    await service.start();
+    void service.registerPeriodically();
+    void service.registerPeriodically();
+    await service.stop();
+    await expect.poll(ns.connections, { timeout: 10_000 }).toBe(0);
+    expect(ns.codes().at(-1)).toBe(104);
   });
 
   test('a client asks the others when one was restarted empty', async () => {

@@ -18,6 +18,7 @@ import {
 } from '../support/broker-fixture.ts';
 import { DrParts } from '../support/dr-parts.ts';
 import { heapMb } from '../support/fuzz/play.ts';
+import { Rng } from '../support/fuzz/rng.ts';
 
 const MESSAGE_BYTES = 64 * 1024;
 const MESSAGES = 200;
@@ -174,6 +175,23 @@ describe('frames of 16 MB', () => {
     expect(heapMb() - before).toBeLessThan(2 * (LIMITS.partialFrameBytesMax / 1024 / 1024) + 200);
     await isServed();
   });
+});
+
+test('beginnings of TLS that go wrong end as closed connections', async () => {
+  const hello = Buffer.from('1603010200010001fc0303', 'hex');
+  const rng = new Rng(11);
+  const noise = () => Buffer.from(Array.from({ length: 1 + rng.below(800) }, () => rng.below(256)));
+  const ended: Promise<unknown>[] = [];
+  for (let one = 0; one < 200; one++) {
+    for (const address of [broker.broker.address, nameserver]) {
+      const socket = await connectTo(address);
+      ended.push(new Promise((done) => socket.resume().once('close', done)));
+      socket.write(Buffer.concat([hello.subarray(0, 1 + rng.below(hello.length)), noise()]));
+      socket.end();
+    }
+  }
+  await isServed();
+  await Promise.all(ended);
 });
 
 describe('10,000 connections that say nothing', () => {

@@ -8,6 +8,7 @@ import { playFrames } from '../support/fuzz/play.ts';
 const RUNS = [
   { kind: 'broker', seed: 3, cases: 600_000, isWriting: false },
   { kind: 'broker', seed: 4, cases: 30_000, isWriting: true },
+  { kind: 'dr-broker', seed: 5, cases: 50_000, isWriting: false },
 ] as const;
 
 test.each(RUNS)('$cases frames of seed $seed', { timeout: 900_000 }, async (run) => {

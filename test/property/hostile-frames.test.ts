@@ -10,6 +10,7 @@ import { fuzz } from '../support/fuzz/run.ts';
 test.each([
   { kind: 'nameserver', seed: 101, cases: 4_000 },
   { kind: 'broker', seed: 102, cases: 6_000 },
+  { kind: 'dr-broker', seed: 103, cases: 4_000 },
 ] as const)('$cases frames of seed $seed against the $kind', async (run) => {
   expect(await playFrames({ ...run, isWriting: true })).toMatchObject({ found: [], strange: [] });
 });

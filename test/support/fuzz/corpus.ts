@@ -1,12 +1,15 @@
 // What hostile frames are made from: the frames recorded with stock servers, and for every request code
 // one request that carries the fields requests have, so that no handler is left out.
 import {
+  DR_CODE,
   decodeCommand,
   encodeRequest,
   type RemotingCommand,
   RequestCode,
 } from '../../../core-broker/protocol/index.ts';
 import { recordedExchanges } from '../stock/frames.ts';
+
+export type WorldKind = 'broker' | 'dr-broker' | 'nameserver';
 
 export interface Seed {
   frame: Buffer;
@@ -94,8 +97,89 @@ const BODIES = [
   'scanNotActiveBrokerInterval=5000\n',
 ];
 
-/** @param at whose recorded requests */
-export function corpusFor(at: 'broker' | 'nameserver', without: ReadonlySet<number>): Seed[] {
+const HEARTBEAT = JSON.stringify({
+  clientID: 'fuzz-client',
+  consumerDataSet: [
+    {
+      groupName: 'fuzz-group',
+      consumeType: 'CONSUME_PASSIVELY',
+      messageModel: 'CLUSTERING',
+      consumeFromWhere: 'CONSUME_FROM_LAST_OFFSET',
+      subscriptionDataSet: [
+        {
+          topic: 'fuzz',
+          expressionType: 'SQL92',
+          subString: "a > 1 AND b IN ('x', 'y') OR c IS NOT NULL",
+          tagsSet: [],
+          codeSet: [],
+          subVersion: 1,
+        },
+      ],
+    },
+  ],
+  producerDataSet: [{ groupName: 'fuzz-producers' }],
+});
+
+const sent = (pairs: Record<string, string>): string =>
+  Object.entries(pairs)
+    .map(([key, value]) => `${key}\u0001${value}\u0002`)
+    .join('');
+/** Properties that take a message another way than the plain one. */
+const KINDS_OF_MESSAGE = [
+  { TAGS: 'TAGA', KEYS: 'k1 k2', UNIQ_KEY: 'AC1100010000', WAIT: 'true' },
+  { DELAY: '3' },
+  { TIMER_DELAY_SEC: '5' },
+  { TIMER_DELIVER_MS: '99999999999999' },
+  { TIMER_DELAY_MS: '-1' },
+  { TIMER_DEL_UNIQKEY: 'AC1100010000' },
+  { TRAN_MSG: 'true', PGROUP: 'fuzz-producers' },
+  { MSG_TYPE: 'reply', CLUSTER: 'DefaultCluster', REPLY_TO_CLIENT: 'c', CORRELATION_ID: 'x' },
+  { INNER_MULTI_DISPATCH: 'a,b', INNER_NUM: '2' },
+];
+
+function messages(): Buffer[] {
+  const names = 'abcdefghijkl';
+  return KINDS_OF_MESSAGE.flatMap((pairs) => {
+    const values = ['fuzz-producers', 'TBW102', 'TBW102', 4, 0, pairs.TRAN_MSG ? 4 : 0, 1, 0];
+    const all = [...values, sent(pairs as Record<string, string>), 0, false, 16];
+    const ext = Object.fromEntries(all.map((value, at) => [names[at] ?? '', value]));
+    return [
+      encodeRequest({ code: RequestCode.SEND_MESSAGE_V2, ext, body: 'hello' }, 1),
+      encodeRequest({ code: RequestCode.SEND_REPLY_MESSAGE_V2, ext, body: 'hello' }, 1),
+      encodeRequest({ code: RequestCode.SEND_BATCH_MESSAGE, ext: { ...ext, m: true }, body }, 1),
+    ];
+  });
+}
+
+/** One message of a batch: size, magic, crc, flag, body, properties. */
+const body = Buffer.from('00000019000000000000000000000000000000036162630000', 'hex');
+
+function filters(): Buffer[] {
+  const expressions = [
+    'a > 1',
+    "a BETWEEN 1 AND 2 AND NOT b = 'x'",
+    'TRUE',
+    '((((a = 1))))',
+    'a =',
+  ];
+  return expressions.map((subscription) => {
+    const ext = { ...FIELDS, expressionType: 'SQL92', subscription, topic: 'TBW102' };
+    return encodeRequest({ code: RequestCode.PULL_MESSAGE, ext }, 1);
+  });
+}
+
+/** Signed requests between regions, with signatures that cannot be right. */
+const regional = (): Buffer[] =>
+  Object.values(DR_CODE).map((code) =>
+    encodeRequest(
+      { code, ext: { ...FIELDS, nonce: 'x', opId: 'o', sentAtMs: '1', mac: 'ab' }, body: '{}' },
+      1,
+    ),
+  );
+
+/** @param kind whose recorded requests */
+export function corpusFor(kind: WorldKind, without: ReadonlySet<number>): Seed[] {
+  const at = kind === 'nameserver' ? 'nameserver' : 'broker';
   const recorded = ['4.9.7', '5.5.0'].flatMap((version) =>
     recordedExchanges(version)
       .filter((exchange) => exchange.at === at)
@@ -108,7 +192,10 @@ export function corpusFor(at: 'broker' | 'nameserver', without: ReadonlySet<numb
       }),
     ),
   );
-  return [...recorded, ...made]
+  const beat = encodeRequest({ code: RequestCode.HEART_BEAT, body: HEARTBEAT }, 1);
+  const special = [beat, ...messages(), ...filters(), ...regional()];
+  // Why several times: they are few among the made ones.
+  return [...recorded, ...made, ...special, ...special, ...special]
     .map((frame) => ({ frame, command: decodeCommand(frame, 0, frame.length) }))
     .filter(({ command }) => !without.has(command.code));
 }

@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 import * as v8 from 'node:v8';
 import * as vm from 'node:vm';
-import { corpusFor } from './corpus.ts';
+import { corpusFor, type WorldKind } from './corpus.ts';
 import { fuzz } from './run.ts';
 import { openWorld } from './world.ts';
 
@@ -24,7 +24,7 @@ export const WRITERS: ReadonlySet<number> = new Set([
 const NONE: ReadonlySet<number> = new Set();
 
 export interface Play {
-  kind: 'broker' | 'nameserver';
+  kind: WorldKind;
   seed: number;
   cases: number;
   /** With the requests that write files. */
@@ -35,7 +35,7 @@ export async function playFrames({ kind, seed, cases, isWriting }: Play) {
   const world = await openWorld(kind);
   try {
     const corpus = corpusFor(kind, isWriting ? NONE : WRITERS);
-    const canary = { code: kind === 'broker' ? 28 : 106 };
+    const canary = { code: kind === 'nameserver' ? 106 : 28 };
     const common = { world, corpus, seed, canary };
     const warm = Math.floor(Math.min(20_000, cases / 4));
     const found = await fuzz({ ...common, cases: warm });

@@ -4,11 +4,12 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { DrError } from '../../../core-broker/base/index.ts';
+import { DrError, Secret } from '../../../core-broker/base/index.ts';
 import { createBroker } from '../../../core-broker/broker/index.ts';
 import { createNameServer, regionalConfig } from '../../../core-broker/nameserver/index.ts';
 import { type FrameListener, RemotingServer } from '../../../core-broker/remoting/index.ts';
 import { testConfig } from '../broker-fixture.ts';
+import type { WorldKind } from './corpus.ts';
 
 export interface World {
   listener: FrameListener;
@@ -20,11 +21,11 @@ export interface World {
 /** Why there: sends and tables are written, and it is not the disk that is tested. */
 const ROOM = fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir();
 
-export async function openWorld(kind: 'broker' | 'nameserver'): Promise<World> {
+export async function openWorld(kind: WorldKind): Promise<World> {
   const folder = fs.mkdtempSync(path.join(ROOM, 'dr-fuzz-'));
   const findings: string[] = [];
   const stopWatching = watchUnexpected(findings);
-  const program = kind === 'broker' ? brokerIn(folder) : nameserverIn(folder);
+  const program = kind === 'nameserver' ? nameserverIn(folder) : brokerIn(folder, kind);
   const { listener, restore } = catchListener();
   await program.start().finally(restore);
   return {
@@ -39,9 +40,22 @@ export async function openWorld(kind: 'broker' | 'nameserver'): Promise<World> {
   };
 }
 
-function brokerIn(folder: string) {
+function brokerIn(folder: string, kind: WorldKind) {
+  const config = testConfig(path.join(folder, 'store'), { autoCreateTopicEnable: false });
+  if (kind === 'broker') return createBroker({ config });
+  const nobody = { nameservers: [], brokers: {} };
   return createBroker({
-    config: testConfig(path.join(folder, 'store'), { autoCreateTopicEnable: false }),
+    config,
+    dr: {
+      region: 'east',
+      initialRole: 'active',
+      secret: new Secret('the secret of this test'),
+      regions: { east: nobody, west: nobody },
+      globalNameservers: [],
+      standbyGroups: [],
+      leaseMs: 0,
+      haAllow: [],
+    },
   });
 }
 
