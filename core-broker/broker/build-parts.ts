@@ -92,7 +92,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
   const clients = { consumers, producers, locks, filters, filterCache };
   const context: HandlerContext = {
     ...{ parts, ...clients, creation, writer, stats, levelsMs },
-    ...{ transactions, timers },
+    ...{ transactions, timers, storeHost: options.storeHost },
   };
   const release = addPaths(context, pulls, options);
   const expiry = new ClientExpiry({ consumers, producers, locks, clock });

@@ -20,6 +20,8 @@ export interface HandlerContext {
   filterCache: FilterCache;
   creation: Creation;
   writer: MessageWriter;
+  /** Advertised host and port in record form. */
+  storeHost: Buffer;
   stats: BrokerStats;
   transactions: Transactions;
   timers: TimerService;

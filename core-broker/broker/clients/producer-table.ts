@@ -5,9 +5,12 @@ import type { ClientChannel } from './consumer-table.ts';
 
 export class ProducerTable {
   readonly #groups = new Map<string, Map<number, ClientChannel>>();
+  /** Client id -> the connection of its newest heartbeat. */
+  readonly #clients = new Map<string, ClientChannel>();
   #turn = 0;
 
   register(group: string, channel: ClientChannel): void {
+    this.#clients.set(channel.clientId, channel);
     const channels = this.#groups.get(group);
     if (channels) channels.set(channel.connection.id, channel);
     else this.#groups.set(group, new Map([[channel.connection.id, channel]]));
@@ -15,12 +18,20 @@ export class ProducerTable {
 
   unregister(group: string, connection: ServerConnection): void {
     const channels = this.#groups.get(group);
+    const clientId = channels?.get(connection.id)?.clientId ?? '';
+    const isNewest = this.#clients.get(clientId)?.connection === connection;
+    if (isNewest) this.#clients.delete(clientId);
     channels?.delete(connection.id);
     if (channels?.size === 0) this.#groups.delete(group);
   }
 
   forget(connection: ServerConnection): void {
     for (const group of [...this.#groups.keys()]) this.unregister(group, connection);
+  }
+
+  /** The producer with this client id, or undefined. */
+  channelOf(clientId: string): ClientChannel | undefined {
+    return this.#clients.get(clientId);
   }
 
   channels(group: string): ClientChannel[] | undefined {

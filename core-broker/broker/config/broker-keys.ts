@@ -157,6 +157,7 @@ const TOPIC_KEYS = {
     max: 99,
   }),
   expectConsumerNumUseFilter: int(32, 'written to consumerFilter.json for Apache', { min: 1 }),
+  storeReplyMessageEnable: bool(true, 'replies to requests are also kept in the reply topic'),
   longPollingEnable: bool(true, 'pulls wait for messages as long as the client allows'),
   shortPollingTimeMills: int(1_000, 'wait of a pull without long polling, ms', { live: true }),
   maxTransferBytesOnMessageInMemory: int(262_144, 'bytes per pull answer', { min: 1, live: true }),

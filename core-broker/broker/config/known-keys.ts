@@ -137,7 +137,7 @@ shutdownWaitTimeSeconds=30 skipPreOnline=false skipWhenCKRePutReachMaxTimes=fals
 slaveReadEnable=false slaveTimeout=3000 socksProxyConfig={}
 spinLockCollisionRetreatOptimalDegree=1000
 statRocksDBCQIntervalSec=10 storePathBrokerIdentity= storePathDLedgerCommitLog=
-storePathEpochFile= storeReplyMessageEnable=true storeType=default
+storePathEpochFile= storeType=default
 subscriptionExpiredTimeout=600000 syncBrokerMemberGroupPeriod=1000 syncBrokerMetadataPeriod=5000
 syncControllerMetadataPeriod=10000 syncFromLastFile=false syncMasterFlushOffsetWhenStartup=false
 timerCheckMetricsWhen=05 timerColdDataCheckIntervalMs=60000
