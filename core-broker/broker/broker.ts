@@ -37,6 +37,8 @@ const RECEIVE_MODE = 'events';
 
 /** How long start() waits for the first registration; it goes on in the background. */
 const FIRST_REGISTRATION_MS = 3_000;
+/** Groups that are too far behind are looked for this often, as by Apache. */
+const PROTECT_MS = 180_000;
 /** consumerFilter.json is written this often, as by Apache. */
 const SAVE_FILTERS_MS = 10_000;
 /** How long stop() waits for a disk that does not answer. */
@@ -247,7 +249,7 @@ class BrokerNode implements Broker {
     await running.store.close();
   }
 
-  #startSaving({ parts, context }: BuiltBroker): void {
+  #startSaving({ parts, context, pulls }: BuiltBroker): void {
     const { config, tables } = parts;
     const save = (write: () => void) => () => {
       try {
@@ -270,6 +272,10 @@ class BrokerNode implements Broker {
       setInterval(
         save(() => context.filters.save()),
         SAVE_FILTERS_MS,
+      ),
+      setInterval(
+        save(() => pulls.readers.protect()),
+        PROTECT_MS,
       ),
     );
   }

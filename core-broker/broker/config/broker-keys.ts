@@ -157,6 +157,27 @@ const TOPIC_KEYS = {
     max: 99,
   }),
   expectConsumerNumUseFilter: int(32, 'written to consumerFilter.json for Apache', { min: 1 }),
+  litePullMessageEnable: bool(true, 'consumers may use code 361'),
+  slaveReadEnable: bool(
+    false,
+    'readers that are far behind are sent to the broker their group names',
+  ),
+  accessMessageInMemoryMaxRatio: int(
+    40,
+    'farther behind than this share of memory is far, percent',
+    {
+      max: 100,
+      live: true,
+    },
+  ),
+  disableConsumeIfConsumerReadSlowly: bool(
+    false,
+    'groups that are too far behind are switched off',
+  ),
+  consumerFallbehindThreshold: int(17_179_869_184, 'too far behind, bytes', {
+    max: MAX_LONG,
+    live: true,
+  }),
   storeReplyMessageEnable: bool(true, 'replies to requests are also kept in the reply topic'),
   longPollingEnable: bool(true, 'pulls wait for messages as long as the client allows'),
   shortPollingTimeMills: int(1_000, 'wait of a pull without long polling, ms', { live: true }),

@@ -5,7 +5,7 @@
 // Source: configuration dumps of 4.9.7 and 5.5.0.
 
 const DEFAULTS_TEXT = `
-accessMessageInMemoryHotRatio=26 accessMessageInMemoryMaxRatio=40 accountStatsEnable=true
+accessMessageInMemoryHotRatio=26 accountStatsEnable=true
 accountStatsPrintZeroValues=true ackMessageThreadPoolNums= ackThreadPoolQueueCapacity=100000
 adminBrokerThreadPoolNums= adminBrokerThreadPoolQueueCapacity=10000
 allAckInSyncStateSet=false appendAckAsync=false
@@ -37,7 +37,7 @@ commitLogSwapMapInterval=3600000 commitLogSwapMapReserveFileNum=100
 compactionCqMappedFileSize=10485760 compactionMappedFileSize=104857600
 compactionScheduleInternal=900000 compactionThreadNum=6 compatibleWithOldNameSrv=true
 configManagerVersion=v1 connectTimeoutMillis=3000
-consumerFallbehindThreshold=17179869184 consumerManageThreadPoolNums=
+consumerManageThreadPoolNums=
 consumerManagerThreadPoolQueueCapacity=1000000 consumerOffsetUpdateVersionStep=500 controllerAddr=
 controllerHeartBeatTimeoutMills=10000 correctLogicMinOffsetForceInterval=300000
 correctLogicMinOffsetSleepInterval=1 dLegerGroup= dLegerPeers= dLegerSelfId=
@@ -45,7 +45,7 @@ dataReadAheadEnable=true debugLockEnable=false defaultMessageRequestMode=PULL
 defaultPopShareQueueNum=-1 defaultQueryMaxNum=32 delayOffsetUpdateVersionStep=200
 deleteConsumeQueueFilesInterval=100
 destroyMapedFileIntervalForcibly=120000 disableCallbackExecutor=false
-disableConsumeIfConsumerReadSlowly=false disableNettyWorkerGroup=false disappearTimeAfterStart=-1
+disableNettyWorkerGroup=false disappearTimeAfterStart=-1
 diskFallRecorded=true
 dispatchCqCacheNum=4096 dispatchCqThreads=10 dispatchFromSenderThread=false
 duplicationEnable=false enableAcceleratedRecovery=false enableAsyncReput=true
@@ -84,7 +84,7 @@ isScanAvailableNameSrv=true isolateLogEnable=false iteratorWhenUseRocksdbConsume
 liteEventCheckInterval=10000 liteEventFullDispatchDelayTime=10000
 liteEventFullDispatchDelayTimeForWildcardGroup=10000 liteLagCountMetricsEnable=false
 liteLagLatencyCollectEnable=false liteLagLatencyMetricsEnable=false liteLagLatencyTopK=50
-litePullMessageEnable=true litePullMessageThreadPoolNums= litePullThreadPoolQueueCapacity=100000
+litePullMessageThreadPoolNums= litePullThreadPoolQueueCapacity=100000
 liteSubscriptionCheckInterval=120000 liteSubscriptionCheckTimeoutMills=180000
 liteTtlCheckInterval=120000 loadBalancePollNameServerInterval=30000
 loadBalanceProcessorThreadPoolNums= loadBalanceThreadPoolQueueCapacity=100000
@@ -134,7 +134,7 @@ serverNettyWorkerGroupEnable=true serverOnewaySemaphoreValue=256
 serverPooledByteBufAllocatorEnable=true serverSelectorThreads=3 serverSocketBacklog=1024
 serverSocketRcvBufSize=0 serverSocketSndBufSize=0 serverWorkerThreads=8 sharedByteBufferNum=16
 shutdownWaitTimeSeconds=30 skipPreOnline=false skipWhenCKRePutReachMaxTimes=false
-slaveReadEnable=false slaveTimeout=3000 socksProxyConfig={}
+slaveTimeout=3000 socksProxyConfig={}
 spinLockCollisionRetreatOptimalDegree=1000
 statRocksDBCQIntervalSec=10 storePathBrokerIdentity= storePathDLedgerCommitLog=
 storePathEpochFile= storeType=default

@@ -6,6 +6,7 @@ import {
   Perm,
   PullSysFlag,
   type RemotingCommand,
+  RequestCode,
   ResponseCode,
   type ResponseInit,
   type SubscriptionGroupConfig,
@@ -26,6 +27,7 @@ import type { BrokerParts } from '../parts.ts';
 import { refusalOf, refuse } from '../response-codes.ts';
 import type { BrokerStats } from '../stats/index.ts';
 import { type HeldPull, HeldPulls } from './held-pulls.ts';
+import { SlowReaders } from './slow-readers.ts';
 
 /** Never longer than the clients' read time-out of 30 s. */
 const HOLD_MS_MAX = 25_000;
@@ -65,6 +67,7 @@ export class PullHandler {
   readonly #context: PullContext;
   readonly #wanted: WantedContext;
   readonly held: HeldPulls;
+  readonly readers: SlowReaders;
 
   constructor(context: PullContext) {
     this.#context = context;
@@ -72,6 +75,11 @@ export class PullHandler {
     const { config, tables } = parts;
     const isForbidden = (group: string, topic: string) => tables.groups.isForbidden(group, topic);
     this.#wanted = { consumers, filters, cache, config, isForbidden };
+    this.readers = new SlowReaders({
+      config,
+      groups: tables.groups,
+      logEnd: () => parts.store.storeBounds().maxOffset,
+    });
     this.held = new HeldPulls(context.parts.clock, (pull, isLast) =>
       this.#answerHeld(pull, isLast),
     );
@@ -126,6 +134,12 @@ export class PullHandler {
     const queueId = numberField(request, 'queueId');
     if ((parts.config.brokerPermission & Perm.READ) === 0) {
       refuse(ResponseCode.NO_PERMISSION, 'the broker pulling message is forbidden');
+    }
+    if (request.code === RequestCode.LITE_PULL_MESSAGE && !parts.config.litePullMessageEnable) {
+      refuse(
+        ResponseCode.NO_PERMISSION,
+        `the broker[${parts.config.brokerIP1}] for lite pull consumer is forbidden`,
+      );
     }
     const groupConfig = creation.group(group);
     if (!groupConfig) {
@@ -208,7 +222,7 @@ export class PullHandler {
       code: ResponseCode.PULL_OFFSET_MOVED,
       remark,
       ext: {
-        suggestWhichBrokerId: pull.groupConfig.brokerId,
+        suggestWhichBrokerId: 0,
         nextBeginOffset: offset,
         minOffset: bounds?.min ?? 0,
         maxOffset: bounds?.max ?? 0,
@@ -227,11 +241,12 @@ export class PullHandler {
       queueId: pull.queueId,
       tookMs: performance.now() - startedMs,
     });
+    const suggestWhichBrokerId = this.readers.seen(pull.groupConfig, pull, result);
     const header = encodeResponse(request.opaque, {
       code: codeOf(result, pull),
       remark: result.status,
       ext: {
-        suggestWhichBrokerId: pull.groupConfig.brokerId,
+        suggestWhichBrokerId,
         nextBeginOffset: result.nextBeginOffset,
         minOffset: result.minOffset,
         maxOffset: result.maxOffset,
