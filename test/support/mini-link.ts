@@ -1,5 +1,5 @@
 // The smallest link that follows every rule: signed attach, classic HA stream, exact append, metadata by
-// codes 21, 201, 43 and 45. Step by step under a test's control, with a place to tamper with bytes.
+// codes 21, 201, 43, 45 and 60. Step by step under a test's control, with a place to tamper with bytes.
 import { DrError, type Epoch } from '../../core-broker/base/index.ts';
 import type { Broker, LinkControl } from '../../core-broker/broker/index.ts';
 import type { DrClient, PeerClient } from '../../core-broker/client/index.ts';
@@ -85,11 +85,13 @@ export class MiniLink implements LinkControl {
       const response = await this.#peer.call(this.source, { code }, 3_000);
       return JSON.parse(response.body?.toString('utf8') ?? '{}');
     };
+    const timers = await this.#peer.call(this.source, { code: 60 }, 3_000);
     const counts = this.#broker.metadataSink?.apply({
       topics: await read(21),
       groups: await read(201),
       consumerOffsets: await read(43),
       delayOffsets: await read(45),
+      timerCheckpoint: timers.body?.toString('base64'),
     });
     if (counts === undefined) throw new Error('no metadata sink');
     return { ...counts, offsetDigest: '' };

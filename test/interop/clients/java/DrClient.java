@@ -3,6 +3,7 @@
 //   java -cp ... DrClient mode=produce namesrv=host:port topic=T group=G history=FILE [rate=100]
 //     [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [poll=30000] [batch=16] [timeout=3000]
 //     [trace=off] [accessKey=K secretKey=S]
+//     [level=0] [timer=TIMER_DELAY_MS delay=3000]
 // Modes: produce, batch (send); consume, orderly, broadcast, retry (push consumer; retry refuses each
 // message once). A send is `invoke` before it leaves, then `ok`, `fail` (it cannot have been stored) or
 // `unknown`. Ends after count or seconds, or cleanly on SIGTERM. Prints READY once it is connected.
@@ -30,6 +31,7 @@ import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.remoting.RPCHook;
 
@@ -169,7 +171,11 @@ public class DrClient {
     StringBuilder body = new StringBuilder(key);
     while (body.length() < number("size", 0)) body.append('.');
     byte[] bytes = body.toString().getBytes(StandardCharsets.UTF_8);
-    return new Message(text("topic", null), text("tag", "TagA"), key, bytes);
+    Message message = new Message(text("topic", null), text("tag", "TagA"), key, bytes);
+    if (number("level", 0) > 0) message.setDelayTimeLevel(number("level", 0));
+    // Not setDelayTimeMs: the same program is built with 4.9.8, which does not have it.
+    if (options.containsKey("timer")) MessageAccessor.putProperty(message, text("timer", null), text("delay", null));
+    return message;
   }
 
   private static void send(DefaultMQProducer producer, List<Message> messages) throws Exception {
