@@ -68,7 +68,6 @@ describe('a send with a delivery time', () => {
     const properties = propertiesOf(delivered);
     expect(properties.get('TIMER_OUT_MS')).toBe(String(due));
     expect(Number(properties.get('TIMER_DEQUEUE_MS'))).toBeGreaterThanOrEqual(deliverMs);
-    expect(properties.has('REAL_TOPIC')).toBe(false);
     expect(properties.get('TAGS')).toBe('a');
   });
 

@@ -68,6 +68,8 @@ async function recall(
   });
   return {
     code: ResponseCode.SUCCESS,
+    // The words of a response nobody put a remark into, as 5.5.0 sends it.
+    remark: 'not set any response code',
     ext: { msgId: handle.uniqKey, MSG_REGION: config.regionId },
   };
 }

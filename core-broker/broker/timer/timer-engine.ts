@@ -150,7 +150,9 @@ export class TimerEngine {
     const nowMs = floorTo(clock.nowMs(), precisionMs);
     const windowMs = rollWindowSlots * precisionMs;
     const isOld = record.queueOffset < this.#start.doubtQueueEnd && this.#start.trust !== 'whole';
-    const mayHaveRolled = isOld && dueSlotMs - record.storeTimestampMs >= windowMs;
+    // It was put at its store time or later: no other can have been too far away then.
+    const storedMs = floorTo(record.storeTimestampMs, precisionMs);
+    const mayHaveRolled = isOld && dueSlotMs - storedMs >= windowMs;
     if (mayHaveRolled && (await this.#past.wasRolled(message))) return;
     const isRolling = dueSlotMs - nowMs >= windowMs;
     const slotMs = isRolling

@@ -42,7 +42,7 @@ export function readTimerMessage(record: DecodedRecord): TimerMessage | undefine
   };
 }
 
-/** Topic, queue and properties of the delivered record. */
+/** Topic, queue and properties of the delivered record; REAL_TOPIC and REAL_QID stay, as Apache's do. */
 export function delivered(message: TimerMessage, enqueuedMs: number | undefined, nowMs: number) {
   const properties = new Map(message.properties);
   properties.set(
@@ -50,8 +50,6 @@ export function delivered(message: TimerMessage, enqueuedMs: number | undefined,
     enqueuedMs === undefined ? NEVER_ENQUEUED : String(enqueuedMs),
   );
   properties.set(Property.TIMER_DEQUEUE_MS, String(nowMs));
-  properties.delete(Property.REAL_TOPIC);
-  properties.delete(Property.REAL_QID);
   const { topic, queueId } = message;
   return { topic, queueId, properties: formatMessageProperties(properties) };
 }

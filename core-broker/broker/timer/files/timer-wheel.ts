@@ -59,7 +59,8 @@ export class TimerWheel {
     for (let at = 0; at < size; at += PIECE_BYTES) {
       const length = fs.readSync(fd, piece, 0, PIECE_BYTES, at);
       for (let p = 0; p + SLOT_BYTES <= length; p += SLOT_BYTES) {
-        if (piece.readInt32LE(p + 4) !== 0) this.#take(piece, p, { at: at + p, fromMs });
+        const isSet = piece.readInt32LE(p) !== 0 || piece.readInt32LE(p + 4) !== 0;
+        if (isSet) this.#take(piece, p, { at: at + p, fromMs });
       }
     }
   }
