@@ -53,6 +53,27 @@ export function hasAclSignature(
   return isQuery && isSame(aclSignature(key, request), given);
 }
 
+/** Where a signature stands as text. */
+export interface SignatureText {
+  bytes: Buffer;
+  start: number;
+  length: number;
+}
+
+/** True when the text is the signature of this content by this key. */
+export function isAclSignatureOf(
+  key: KeyObject,
+  content: Uint8Array,
+  { bytes, start, length }: SignatureText,
+): boolean {
+  const expected = createHmac('sha1', key).update(content).digest('base64');
+  if (length !== expected.length) return false;
+  // Why over all of it: the time must not tell how much of a guess was right.
+  let difference = 0;
+  for (let i = 0; i < length; i++) difference |= expected.charCodeAt(i) ^ (bytes[start + i] ?? 0);
+  return difference === 0;
+}
+
 function isSame(expected: string, given: string): boolean {
   const left = Buffer.from(expected, 'latin1');
   const right = Buffer.from(given, 'utf8');

@@ -1,11 +1,20 @@
 // The door keeper of a broker with aclEnable=true: every frame of every client passes here before any of
 // the faster roads sees it. A broker without ACL has no guard, and pays one branch per frame.
-// Order: answers to requests of ours and DR control requests (signed on their own) pass; everything else
-// is decoded, judged by the table in force and let through or refused with code 1, as Apache refuses.
-// Why decoded and not scanned: a signature covers every field, known or not, and differs per message;
-// decoding and one HMAC cost a few microseconds, and what was judged is what the sender signed.
+// Order: white addresses pass; answers to requests of ours and DR control requests (signed on their own)
+// pass; everything else is judged by the table in force and let through or refused with code 1, as Apache
+// refuses. A signature covers every field, known or not, and differs per message: plain sends are joined
+// from their bytes (protocol/scan/signed-send.ts), all others decoded.
+// Invariant: what was judged is what the faster roads read, because both take it from the same scan.
 import { counter, createLog } from '../../base/index.ts';
-import { decodeCommand, isOneway, isResponse, ResponseCode } from '../../protocol/index.ts';
+import {
+  decodeCommand,
+  isOneway,
+  isResponse,
+  ResponseCode,
+  SendRequestView,
+  SignedSend,
+  scanSendRequest,
+} from '../../protocol/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { AclRefusal, AclTable } from './acl-table.ts';
 import { isDrCode } from './permissions.ts';
@@ -23,6 +32,8 @@ const refusals = counter({
 
 export class AclGuard {
   readonly #table: () => AclTable;
+  readonly #view = new SendRequestView();
+  readonly #signed = new SignedSend();
   #loggedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(table: () => AclTable) {
@@ -35,15 +46,32 @@ export class AclGuard {
    * @throws DrError PROTOCOL when it is no frame: the connection closes
    */
   admits(connection: ServerConnection, chunk: Buffer, start: number, end: number): boolean {
+    const table = this.#table();
+    const address = connection.remoteAddress;
+    if (table.isWhite(address)) return true;
+    const view = this.#view;
+    if (scanSendRequest(chunk, start, end, view) && this.#signed.read(chunk, view)) {
+      const refusal = table.checkSend(this.#signed, { chunk, view }, address);
+      return refusal === undefined || this.#refuse(connection, view, refusal);
+    }
     const request = decodeCommand(chunk, start, end);
     if (isResponse(request) || isDrCode(request.code)) return true;
-    const refusal = this.#table().check(request, connection.remoteAddress);
+    const refusal = table.check(request, address);
     if (refusal === undefined) return true;
+    const { code, opaque } = request;
+    return this.#refuse(connection, { code, opaque, isOneway: isOneway(request) }, refusal);
+  }
+
+  #refuse(
+    connection: ServerConnection,
+    { code, opaque, isOneway: isSilent }: { code: number; opaque: number; isOneway: boolean },
+    refusal: AclRefusal,
+  ): false {
     refusals.inc({ reason: refusal.reason });
-    this.#note(connection, request.code, refusal);
-    if (!isOneway(request)) {
+    this.#note(connection, code, refusal);
+    if (!isSilent) {
       const remark = `${EXCEPTION}: ${refusal.remark}`;
-      connection.respond(request.opaque, { code: ResponseCode.SYSTEM_ERROR, remark });
+      connection.respond(opaque, { code: ResponseCode.SYSTEM_ERROR, remark });
     }
     return false;
   }

@@ -66,7 +66,7 @@ const send =
   (field: string): Reader =>
   ({ ext }) => {
     const topic = ext[field];
-    return [[topic, topic?.startsWith(RETRY_PREFIX) === true ? Grant.SUB : Grant.PUB]];
+    return [[topic, topic === undefined ? Grant.PUB : sendGrantOf(topic)]];
   };
 
 const pull: Reader = ({ ext }) => [[ext['topic'], Grant.SUB], group(ext['consumerGroup'])];
@@ -113,8 +113,12 @@ export function needsOf(request: RemotingCommand): Needs {
   return needs;
 }
 
+/** What a send to this topic needs, without a request to read it from. */
+export const sendGrantOf = (topic: string): number =>
+  topic.startsWith(RETRY_PREFIX) ? Grant.SUB : Grant.PUB;
+
+export const isGroupResource = (resource: string): boolean => resource.startsWith(RETRY_PREFIX);
+
 /** A resource as refusals name it. */
 export const printed = (resource: string): string =>
-  resource.startsWith(RETRY_PREFIX)
-    ? `group:${resource.slice(RETRY_PREFIX.length)}`
-    : `topic:${resource}`;
+  isGroupResource(resource) ? `group:${resource.slice(RETRY_PREFIX.length)}` : `topic:${resource}`;

@@ -28,6 +28,8 @@ export class HeaderView {
   readonly lengths = new Int32Array(FIELDS_MAX);
   readonly scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   isEscaped = false;
+  /** First byte behind the brace of extFields in a JSON header; 0 = a binary header. */
+  extStart = 0;
   /** A key of ACL signatures was seen: the generic path must check it. */
   hasCredentials = false;
 
@@ -41,6 +43,7 @@ export class HeaderView {
     this.isOneway = false;
     this.present = 0;
     this.isEscaped = false;
+    this.extStart = 0;
     this.hasCredentials = false;
   }
 }

@@ -2,3 +2,4 @@
 export * from './pull-scanner.ts';
 export * from './send-scanner.ts';
 export * from './send-shape.ts';
+export * from './signed-send.ts';

@@ -152,6 +152,7 @@ function setTop(id: number, value: number): boolean {
 function scanExt(bytes: Buffer, at: number, end: number): number {
   if (fields === undefined || bytes[at] !== OPEN) return -1;
   const { table, escapedField } = fields;
+  view.extStart = at + 1;
   let p = at + 1;
   while (p < end) {
     const keyEnd = keyEndAt(bytes, p, end);
