@@ -269,8 +269,9 @@ export class FileMessageStore implements MessageStore {
   }
 
   async #close(): Promise<void> {
-    const { keeping, state, exact } = this.#parts;
+    const { keeping, state, exact, scrubber } = this.#parts;
     await keeping.stop();
+    await scrubber.stop();
     // Order: what the link brought is checked and stays; the source may be gone.
     if (this.#isLinkTail) await exact.close();
     const isClean = await this.#flushAll();

@@ -6,6 +6,7 @@ import { DrError, fsyncFolderSync, LIMITS } from '../base/index.ts';
 import { Housekeeping } from './boot/housekeeping.ts';
 import { recover } from './boot/recovery.ts';
 import { StoreLock } from './boot/store-lock.ts';
+import { Scrubber } from './check/scrubber.ts';
 import type { EpochGuard, MessageStore, StoreOptions } from './door.ts';
 import { FileEpochGuard, PlainGuard } from './guard/epoch-guard.ts';
 import { consumeQueueFileSize, type StoreLayout, storeLayout } from './layout.ts';
@@ -96,10 +97,12 @@ async function build(context: OpenContext): Promise<MessageStore> {
     commitLogFolder: layout.commitLog,
     mayDelete: () => guard.state.role === 'active',
   });
+  const scrubber = new Scrubber(log, tuning.scrubBytesPerSecond);
   markRunning(layout);
   // Why now: recovery judges a hole by what was surely synced, also in the first seconds.
   await keeping.first(vouched);
   keeping.start(tuning);
+  scrubber.start();
   return new FileMessageStore({
     ...log,
     options,
@@ -112,6 +115,7 @@ async function build(context: OpenContext): Promise<MessageStore> {
     guard,
     keeping,
     retention,
+    scrubber,
     commitLog: new CommitLog(log, options),
     exact: new ExactAppender({
       ...log,

@@ -1,5 +1,6 @@
 // The parts of an open store, made once by open-store and shared by reference.
 import type { Housekeeping } from './boot/housekeeping.ts';
+import type { Scrubber } from './check/scrubber.ts';
 import type { EpochGuard, StoreOptions } from './door.ts';
 import type { StoreLayout } from './layout.ts';
 import type { CommitLog } from './log/commit-log.ts';
@@ -38,6 +39,7 @@ export interface StoreParts {
   guard: EpochGuard;
   keeping: Housekeeping;
   retention: Retention;
+  scrubber: Scrubber;
   /** Closes files, removes the abort marker after a clean end, gives the lock back. */
   shut: (isClean: boolean) => void;
 }

@@ -5,7 +5,7 @@ import { judgeLog, OrderFlow } from '../support/regions/order-flow.ts';
 import { Stage } from '../support/regions/stage.ts';
 import { IS_SHORT } from './round.ts';
 
-const ROUNDS = IS_SHORT ? 3 : 50;
+const ROUNDS = IS_SHORT ? 3 : 200;
 let stage: Stage;
 let flow: OrderFlow;
 
