@@ -7,12 +7,12 @@ import type { ConsumeQueue } from './consume-queue.ts';
 
 /** First offset with store time >= ms; max behind the last message. */
 export function lowerByTime(queue: ConsumeQueue, view: LogView, ms: number): number {
-  return firstWhere(queue, (n) => timeOf(queue, view, n) >= ms);
+  return firstWhere(queue, (n) => keptTimeOf(queue, view, n) >= ms);
 }
 
 /** Last offset with store time <= ms; min before the first message. */
 export function upperByTime(queue: ConsumeQueue, view: LogView, ms: number): number {
-  const after = firstWhere(queue, (n) => timeOf(queue, view, n) > ms);
+  const after = firstWhere(queue, (n) => keptTimeOf(queue, view, n) > ms);
   return Math.max(queue.min, after - 1);
 }
 
@@ -20,6 +20,12 @@ export function upperByTime(queue: ConsumeQueue, view: LogView, ms: number): num
 export function timeOf(queue: ConsumeQueue, view: LogView, n: number): number {
   const physical = queue.physicalAt(n);
   return physical < 0 ? 0 : view.storeTimeAt(physical);
+}
+
+/** Retention takes files before it moves the queues' beginnings: what is gone counts as older than all. */
+function keptTimeOf(queue: ConsumeQueue, view: LogView, n: number): number {
+  const physical = queue.physicalAt(n);
+  return physical < view.minOffset ? 0 : view.storeTimeAt(physical);
 }
 
 function firstWhere(queue: ConsumeQueue, holds: (n: number) => boolean): number {

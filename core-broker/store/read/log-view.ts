@@ -24,6 +24,10 @@ export class LogView {
     this.#state = parts.state;
   }
 
+  get minOffset(): number {
+    return this.#files.minOffset;
+  }
+
   isInRing(offset: number): boolean {
     return offset >= this.#ring.low(this.#state.end) && offset < this.#state.end;
   }

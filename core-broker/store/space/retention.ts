@@ -17,6 +17,8 @@ import type { DiskUse } from './disk-use.ts';
 const HOUR_MS = 3_600_000;
 /** Runs that a request to delete by hand lasts for, as with Apache. */
 const MANUAL_RUNS = 20;
+/** Trimming tens of thousands of queues goes on in the next loop turn after this time. */
+const SLICE_MS = 4;
 const log = createLog('store');
 
 export interface RetentionParts {
@@ -64,7 +66,7 @@ export class Retention {
       if (!this.#deleteFirst(nowMs, isForced)) break;
       deleted++;
     }
-    if (deleted > 0) this.trimDerived();
+    if (deleted > 0) await this.#trimInSlices();
     else if (isForced) log.warn('store.nothing_to_delete', 'the disk runs full and nothing may go');
     return deleted;
   }
@@ -73,6 +75,19 @@ export class Retention {
   trimDerived(): void {
     const { files, topics, index } = this.#parts;
     for (const queue of topics.all()) queue.trimTo(files.minOffset);
+    index?.trimTo(files.minOffset);
+  }
+
+  /** The same without holding up the loop. */
+  async #trimInSlices(): Promise<void> {
+    const { files, topics, index } = this.#parts;
+    let sliceEnd = performance.now() + SLICE_MS;
+    for (const queue of topics.all()) {
+      queue.trimTo(files.minOffset);
+      if (performance.now() < sliceEnd) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      sliceEnd = performance.now() + SLICE_MS;
+    }
     index?.trimTo(files.minOffset);
   }
 
