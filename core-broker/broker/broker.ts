@@ -87,6 +87,7 @@ class BrokerNode implements Broker {
       port: options.config.listenPort,
       listener: this.#dispatcher,
       receive: RECEIVE_MODE,
+      idleMs: options.config.serverChannelMaxIdleTimeSeconds * 1_000,
       tls: new ServerTls(brokerTls(options.config).server),
     });
   }

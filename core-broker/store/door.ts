@@ -80,6 +80,8 @@ export interface PullLimit {
   tagCodes: ReadonlySet<number> | undefined;
   /** Looks into each record; what it refuses is left out. */
   filter?: RecordFilter | undefined;
+  /** Other limits when the first entry is old; undefined = none. */
+  cold?: ColdLimit | undefined;
 }
 
 /** Judges a record by its properties, as they stand in it. */
@@ -87,6 +89,13 @@ export interface RecordFilter {
   /** Steps one look may take: a pull counts them. */
   readonly work: number;
   matchesBytes(bytes: Buffer, start: number, length: number): boolean;
+}
+
+/** What lies before `below` in the log is old: it is given out in smaller pieces. */
+export interface ColdLimit {
+  below: number;
+  messagesMax: number;
+  bytesMax: number;
 }
 
 export interface PullResult {

@@ -10,6 +10,8 @@ import {
   bodiesOf,
   eventually,
   heartbeatBody,
+  pullFields,
+  recordsOf,
   startBroker,
 } from '../support/broker-fixture.ts';
 import { rawConnection } from '../support/raw-connection.ts';
@@ -311,4 +313,67 @@ describe('what others ask of a master', () => {
     expect(json(status).consumerTable).toHaveProperty('d1');
     client.close();
   });
+});
+
+describe('configuration that takes effect at once', () => {
+  const set = (text: string) => region.call(25, {}, text);
+
+  test('groups far back in the log get smaller pieces and another replica', async () => {
+    for (let i = 0; i < 6; i++) await region.send('far', `m${i}`);
+    const far = 'accessMessageInMemoryMaxRatio=0\nmaxTransferCountOnMessageInDisk=2\n';
+    await set(`${far}slaveReadEnable=true\n`);
+    const cold = await region.pull('far', 0);
+    expect(bodiesOf(cold)).toEqual(['m0', 'm1']);
+    expect(cold.ext['suggestWhichBrokerId']).toBe('1');
+    await set('slaveReadEnable=false\naccessMessageInMemoryMaxRatio=40\n');
+    const warm = await region.pull('far', 0);
+    expect(bodiesOf(warm)).toHaveLength(6);
+    expect(warm.ext['suggestWhichBrokerId']).toBe('0');
+  });
+
+  test('lite pulls are refused when they are switched off', async () => {
+    const fields = pullFields('far', 0);
+    expect((await region.call(RequestCode.LITE_PULL_MESSAGE, fields)).code).toBe(0);
+    await set('litePullMessageEnable=false\n');
+    const refused = await region.call(RequestCode.LITE_PULL_MESSAGE, fields);
+    expect([refused.code, refused.remark]).toEqual([
+      16,
+      'the broker[127.0.0.1] for lite pull consumer is forbidden',
+    ]);
+    await set('litePullMessageEnable=true\n');
+  });
+
+  test('a question for a key gets as many messages as defaultQueryMaxNum and maxNum say', async () => {
+    for (let i = 0; i < 5; i++) {
+      await region.send('keyed', `m${i}`, { properties: { KEYS: 'k', UNIQ_KEY: 'U' } });
+    }
+    const ask = async (key: string, more = {}) => {
+      const range = { beginTimestamp: 0, endTimestamp: '9223372036854775807' };
+      const answer = await region.call(12, { topic: 'keyed', key, maxNum: 3, ...range, ...more });
+      return answer.code === 0 ? recordsOf(answer).length : -answer.code;
+    };
+    expect(await ask('k')).toBe(3);
+    expect(await ask('U', { _UNIQUE_KEY_QUERY: true })).toBe(5);
+    await set('defaultQueryMaxNum=2\n');
+    expect(await ask('U', { _UNIQUE_KEY_QUERY: true })).toBe(2);
+    await set('defaultQueryMaxNum=32\n');
+    expect(await ask('nothing')).toBe(-22);
+  });
+});
+
+test('names with a namespace are names like others, whatever the header says of it', async () => {
+  const more = { ext: { ns: 'inst', nsd: true } };
+  expect((await region.send('inst%orders', 'x', more)).code).toBe(0);
+  const fields = {
+    ...pullFields('inst%orders', 0, { group: 'inst%readers' }),
+    ns: 'inst',
+    nsd: true,
+  };
+  expect(bodiesOf(await region.call(RequestCode.PULL_MESSAGE, fields))).toEqual(['x']);
+  await commit('inst%readers', 'inst%orders', 0, 1);
+  expect(await offsetOf('inst%readers', 'inst%orders')).toBe('1');
+  expect(json(await region.call(300, { topic: 'inst%orders' })).groupList).toEqual([
+    'inst%readers',
+  ]);
+  expect((await region.call(200, {}, JSON.stringify({ groupName: 'inst%made' }))).code).toBe(0);
 });

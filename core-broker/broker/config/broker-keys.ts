@@ -121,6 +121,10 @@ const IDENTITY_KEYS = {
   rmqAddressServerSubGroup: text('nsaddr', 'last part of its path, /rocketmq/...'),
   registerBrokerTimeoutMills: int(24_000, 'time-out of one registration, ms', { min: 1 }),
   brokerPermission: int(6, '4 read + 2 write', { max: 6, live: true }),
+  serverChannelMaxIdleTimeSeconds: int(120, 'a connection silent this long is closed, s', {
+    min: 1,
+    max: 2_000_000,
+  }),
   drHttpPort: int(0, 'port of health, status and metrics over HTTP; 0 = none', port),
   drHttpHost: text('127.0.0.1', 'local address of the HTTP port', IP_FORM),
   configBlackList: text('', 'keys code 25 may not change, separated by ;'),
@@ -189,6 +193,19 @@ const TOPIC_KEYS = {
   useServerSideResetOffset: bool(true, 'code 222 moves offsets here; false = clients are told to'),
   clearRetryTopicWhenDeleteTopic: bool(true, 'code 215 removes POP retry topics of the topic too'),
   autoDeleteUnusedStats: bool(true, 'statistics go with their topic or group'),
+  maxTransferBytesOnMessageInDisk: int(262_144, 'bytes per pull answer far back in the log', {
+    min: 1,
+    live: true,
+  }),
+  maxTransferCountOnMessageInDisk: int(32, 'messages per pull answer far back in the log', {
+    min: 1,
+    live: true,
+  }),
+  defaultQueryMaxNum: int(32, 'messages per answer to a question for a unique key', {
+    min: 1,
+    live: true,
+  }),
+  maxMsgsNumBatch: int(64, 'messages per answer to code 12', { min: 1, live: true }),
   flushConsumerOffsetInterval: int(5_000, 'consumerOffset.json is written this often, ms', {
     min: 100,
   }),

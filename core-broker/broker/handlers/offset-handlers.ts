@@ -17,9 +17,6 @@ import type { HandlerContext } from '../handler-context.ts';
 import type { OffsetKey } from '../metadata/index.ts';
 import { OK, refuse } from '../response-codes.ts';
 
-/** Messages farther back than this share of the machine's memory count as old. */
-const YOUNG_LOG_RATIO = 0.4;
-
 export function addOffsetHandlers(context: HandlerContext): void {
   const { requests, store } = context.parts;
   const answer = (offset: number): ResponseInit => ({
@@ -59,18 +56,21 @@ const keyOf = (request: RemotingCommand): OffsetKey => ({
 });
 
 function queryOffset(context: HandlerContext, request: RemotingCommand): ResponseInit {
-  const { tables, store } = context.parts;
+  const { tables, store, config } = context.parts;
   const key = keyOf(request);
   const stored = tables.offsets.query(key);
   if (stored >= 0) return { code: ResponseCode.SUCCESS, ext: { offset: stored } };
-  if (flagField(request, 'setZeroIfNotFound', true) && startsAtZero(store, key)) {
+  if (
+    flagField(request, 'setZeroIfNotFound', true) &&
+    startsAtZero(store, key, config.accessMessageInMemoryMaxRatio)
+  ) {
     return { code: ResponseCode.SUCCESS, ext: { offset: 0 } };
   }
   return refuse(ResponseCode.QUERY_NOT_FOUND, 'Not found, maybe this group consumer boot first');
 }
 
 /** A new group starts at the beginning of a young or empty queue, so that it skips nothing. */
-function startsAtZero(store: MessageStore, queue: QueueRef): boolean {
+function startsAtZero(store: MessageStore, queue: QueueRef, youngPercent: number): boolean {
   const bounds = store.bounds(queue);
   if (bounds === undefined || bounds.max === 0) return true;
   if (bounds.min > 0) return false;
@@ -79,7 +79,7 @@ function startsAtZero(store: MessageStore, queue: QueueRef): boolean {
   if (record === undefined) return false;
   const behindBytes =
     store.storeBounds().maxOffset - readInt64(record, RecordOffset.PHYSICAL_OFFSET);
-  return behindBytes <= os.totalmem() * YOUNG_LOG_RATIO;
+  return behindBytes <= (os.totalmem() / 100) * youngPercent;
 }
 
 function updateOffset(context: HandlerContext, request: RemotingCommand): ResponseInit {

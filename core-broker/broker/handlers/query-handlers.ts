@@ -16,14 +16,11 @@ import { numberField, textField, timeField } from '../fields.ts';
 import type { HandlerContext } from '../handler-context.ts';
 import { okJson, refuse } from '../response-codes.ts';
 
-/** Apache's defaultQueryMaxNum and its hard limit. */
-const UNIQUE_KEY_MESSAGES = 32;
-const MESSAGES_MAX = 64;
 const ENTRIES_MAX = 32;
 
 export function addQueryHandlers(context: HandlerContext): void {
   const { requests, store } = context.parts;
-  requests.on(RequestCode.QUERY_MESSAGE, (request) => queryMessage(store, request));
+  requests.on(RequestCode.QUERY_MESSAGE, (request) => queryMessage(context, request));
   requests.on(RequestCode.VIEW_MESSAGE_BY_ID, (request) => {
     const offset = numberField(request, 'offset');
     try {
@@ -36,16 +33,20 @@ export function addQueryHandlers(context: HandlerContext): void {
   requests.on(RequestCode.QUERY_CONSUME_QUEUE, (request) => queryConsumeQueue(context, request));
 }
 
-async function queryMessage(store: MessageStore, request: RemotingCommand): Promise<ResponseInit> {
+async function queryMessage(
+  context: HandlerContext,
+  request: RemotingCommand,
+): Promise<ResponseInit> {
+  const { store, config } = context.parts;
   const isUnique = request.ext['_UNIQUE_KEY_QUERY'] === 'true';
-  const wanted = isUnique ? UNIQUE_KEY_MESSAGES : numberField(request, 'maxNum');
+  const wanted = isUnique ? config.defaultQueryMaxNum : numberField(request, 'maxNum');
   const key = {
     topic: textField(request, 'topic'),
     key: textField(request, 'key'),
     beginMs: timeField(request, 'beginTimestamp'),
     endMs: timeField(request, 'endTimestamp'),
   };
-  const found = await store.find(key, Math.min(Math.max(wanted, 1), MESSAGES_MAX));
+  const found = await store.find(key, Math.min(Math.max(wanted, 1), config.maxMsgsNumBatch));
   const records = found
     .map((ref) => readIfThere(store, ref))
     .filter((record) => record !== undefined);

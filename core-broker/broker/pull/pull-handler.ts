@@ -1,6 +1,7 @@
 // PULL_MESSAGE and LITE_PULL_MESSAGE: checks, one store read, an answer with the records as they lie in
 // the log, or a place among the held pulls. The answer's header is encoded once, the records are
 // written behind it without a copy of ours. Source: PullMessageProcessor, behaviour only.
+import * as os from 'node:os';
 import {
   encodeResponse,
   Perm,
@@ -12,7 +13,7 @@ import {
   type SubscriptionGroupConfig,
 } from '../../protocol/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
-import type { PullResult, PullStatus } from '../../store/index.ts';
+import type { ColdLimit, PullResult, PullStatus } from '../../store/index.ts';
 import type { ConsumerTable } from '../clients/index.ts';
 import { numberField, textField } from '../fields.ts';
 import {
@@ -31,6 +32,7 @@ import { SlowReaders } from './slow-readers.ts';
 
 /** Never longer than the clients' read time-out of 30 s. */
 const HOLD_MS_MAX = 25_000;
+const MEMORY_BYTES = os.totalmem();
 
 /** Store status -> response code; where two are possible the first is for offset 0. */
 const CODES: Record<PullStatus, number> = {
@@ -193,7 +195,21 @@ export class PullHandler {
       bytesMax: config.maxTransferBytesOnMessageInMemory,
       tagCodes: pull.tagCodes,
       filter: pull.filter,
+      cold: this.#cold(),
     });
+  }
+
+  /** Where old data ends; undefined while the whole log is young. */
+  #cold(): ColdLimit | undefined {
+    const { config, store } = this.#context.parts;
+    const { minOffset, maxOffset } = store.storeBounds();
+    const below = maxOffset - (MEMORY_BYTES / 100) * config.accessMessageInMemoryMaxRatio;
+    if (below <= minOffset) return undefined;
+    return {
+      below,
+      messagesMax: config.maxTransferCountOnMessageInDisk,
+      bytesMax: config.maxTransferBytesOnMessageInDisk,
+    };
   }
 
   #hold(request: RemotingCommand, connection: ServerConnection, pull: Pull): boolean {

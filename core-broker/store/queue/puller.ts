@@ -29,6 +29,15 @@ export class Puller {
     if (queue === undefined) return emptyResult('NO_MATCHED_LOGIC_QUEUE', 0, undefined);
     const refused = outside(queue, from);
     if (refused !== undefined) return refused;
+    const { cold } = limit;
+    if (cold === undefined || queue.physicalAt(from) >= cold.below) {
+      return this.#pull(queue, from, limit);
+    }
+    const messagesMax = Math.min(limit.messagesMax, cold.messagesMax);
+    return this.#pull(queue, from, { ...limit, messagesMax, bytesMax: cold.bytesMax });
+  }
+
+  #pull(queue: ConsumeQueue, from: number, limit: PullLimit): PullResult {
     if (limit.filter !== undefined) return this.#filtered(queue, from, limit.filter, limit);
     const stretches: Stretch[] = [];
     const walk = this.#select(queue, from, { ...limit, stretches });

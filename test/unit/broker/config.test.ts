@@ -52,10 +52,10 @@ describe('what loads', () => {
   );
 
   test('a known key without effect is a warning by name, its default is not', () => {
-    const { config, warnings } = load('slaveReadEnable=true\nforceRegister=true\n');
+    const { config, warnings } = load('transientStorePoolEnable=true\nforceRegister=true\n');
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(/broker\.conf:1: slaveReadEnable/);
-    expect(config.echoed.get('slaveReadEnable')).toBe('true');
+    expect(warnings[0]).toMatch(/broker\.conf:1: transientStorePoolEnable/);
+    expect(config.echoed.get('transientStorePoolEnable')).toBe('true');
   });
 
   test('values that depend on others are filled in', () => {
