@@ -33,6 +33,8 @@ export interface Check {
 
 export class TransactionClient {
   readonly checks: Check[] = [];
+  /** Answers every check at once, as a client library does; undefined = silence. */
+  answer: ((body: string) => number) | undefined;
   readonly #client = new RemotingClient();
   readonly #address: () => string;
   readonly #group: string;
@@ -41,7 +43,7 @@ export class TransactionClient {
     this.#address = address;
     this.#group = group;
     this.#client.onRequest((_, request) => {
-      if (request.code === RequestCode.CHECK_TRANSACTION_STATE) this.checks.push(checkOf(request));
+      if (request.code === RequestCode.CHECK_TRANSACTION_STATE) this.#asked(checkOf(request));
       return undefined;
     });
   }
@@ -83,9 +85,23 @@ export class TransactionClient {
     return this.call(RequestCode.END_TRANSACTION, endFields(half, outcome, more));
   }
 
-  endOneway(half: HalfRef, outcome: number): Promise<void> {
-    const ext = endFields(half, outcome);
+  endOneway(half: HalfRef, outcome: number, more: Record<string, unknown> = {}): Promise<void> {
+    const ext = endFields(half, outcome, more);
     return this.#client.oneway(this.#address(), { code: RequestCode.END_TRANSACTION, ext });
+  }
+
+  #asked(check: Check): void {
+    this.checks.push(check);
+    const outcome = this.answer?.(check.record.body.toString());
+    if (outcome === undefined) return;
+    void this.endOneway(check.ref, outcome, { fromTransactionCheck: true });
+  }
+
+  /** Half messages that the check of the broker has not passed yet. */
+  async unsettled(): Promise<number> {
+    const key = { consumerGroup: 'CID_RMQ_SYS_TRANS', topic: HALF_TOPIC, queueId: 0 };
+    const { ext } = await this.call(RequestCode.QUERY_CONSUMER_OFFSET, key);
+    return (await this.read(HALF_TOPIC)).length - Number(ext['offset'] ?? 0);
   }
 
   /** All records of one queue. */

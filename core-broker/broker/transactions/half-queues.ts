@@ -12,6 +12,8 @@ import type { MessageStore, QueueRef } from '../../store/index.ts';
 import type { ConsumerOffsets } from '../metadata/index.ts';
 
 const OPS_PER_READ = 32;
+/** Store times of neighbours may go back by less than this. */
+const CLOCK_STEP_MS = 1_000;
 const OPS_BYTES_MAX = 1024 * 1024;
 
 /** What stands at a position: nothing yet, a hole up to `next`, or records before `next`. */
@@ -79,6 +81,24 @@ export class StoredHalfQueues implements HalfQueues {
    */
   clamp(): void {
     for (const queue of [this.#half, this.#op]) this.#commit(queue, this.#positionOf(queue));
+  }
+
+  /**
+   * Goes back to what was stored within `windowMs` of the newest half message, in both queues.
+   * @returns the position in the half queue before
+   */
+  stepBack(windowMs: number): number {
+    const { half, op } = this.position();
+    const { min, max } = this.#store.bounds(this.#half) ?? { min: 0, max: 0 };
+    if (max === min || half === min) return half;
+    const newestMs = this.#store.storeTimeOf(this.#half, max - 1);
+    const found = this.#store.offsetByTime(this.#half, newestMs - windowMs);
+    const from = Math.max(Math.min(half, found), min);
+    const fromMs = this.#store.storeTimeOf(this.#half, Math.min(from, max - 1)) - CLOCK_STEP_MS;
+    const hasOps = this.#store.bounds(this.#op) !== undefined;
+    const opFrom = hasOps ? Math.min(op, this.#store.offsetByTime(this.#op, fromMs)) : op;
+    this.advance({ half: from, op: opFrom });
+    return half;
   }
 
   /** Positions in the half queue that are not settled yet or not known to be. */

@@ -7,6 +7,7 @@
 // Source: TransactionalMessageServiceImpl.check, behaviour only; differences: docs/divergence.md.
 import { type Clock, createLog, DrError } from '../../base/index.ts';
 import { type DecodedRecord, Property, parseMessageProperties } from '../../protocol/index.ts';
+import { HalfCopies } from './half-copies.ts';
 import type { HalfQueues } from './half-queues.ts';
 import { OpBook } from './op-book.ts';
 
@@ -16,7 +17,7 @@ const log = createLog('broker');
 const STEP_MESSAGES = 64;
 const STEP_BYTES = 1024 * 1024;
 /** A round ends after this, ms; the next one goes on. */
-const ROUND_MS_MAX = 60_000;
+export const ROUND_MS_MAX = 60_000;
 
 export interface WalkRules {
   /** Age from which a message is asked about, ms. */
@@ -85,8 +86,18 @@ export class HalfWalk {
   /** Settled originals of messages that were put again: their copies need no check. */
   readonly #late = new Set<number>();
 
+  /** Below it everything was walked before, and what was put again stands behind. */
+  #walkedBefore = 0;
+  #copies: HalfCopies | undefined;
+
   constructor(options: WalkOptions) {
     this.#options = options;
+  }
+
+  /** The stored position was moved back from `end`: what has a copy behind it is passed. */
+  walkAgain(end: number): void {
+    this.#walkedBefore = end;
+    this.#copies = undefined;
   }
 
   /**
@@ -107,6 +118,14 @@ export class HalfWalk {
       kept: 0,
       givenUp: 0,
     };
+    if (position.half < this.#walkedBefore && this.#copies === undefined) {
+      const copies = new HalfCopies(queues, position.half);
+      while (copies.readMore()) {
+        await actions.dispatched();
+        if (!isWanted()) return round;
+      }
+      this.#copies = copies;
+    }
     const untilMs = clock.monotonicMs() + ROUND_MS_MAX;
     for (let hasMore = true; hasMore && clock.monotonicMs() <= untilMs; ) {
       await actions.dispatched();
@@ -167,6 +186,8 @@ export class HalfWalk {
   #judge(round: Round, { record, properties }: HalfMessage): Verdict {
     const { actions, rules, clock } = this.#options;
     if (actions.isPending(record.queueOffset)) return 'settled';
+    const isKnown = record.queueOffset < this.#walkedBefore;
+    if (isKnown && this.#copies?.isBehind(record, properties)) return 'settled';
     const original = numberOf(properties.get(Property.TRAN_PREPARED_QUEUE_OFFSET));
     if (original !== undefined && (this.#late.has(original) || actions.isPending(original))) {
       return 'settled';

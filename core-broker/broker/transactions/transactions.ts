@@ -15,7 +15,13 @@ import type { MessageWriter } from '../writing/index.ts';
 import { checkRequest } from './check-request.ts';
 import { draftOf } from './half-drafts.ts';
 import { StoredHalfQueues } from './half-queues.ts';
-import { type HalfMessage, HalfWalk, type PutAgain, type WalkActions } from './half-walk.ts';
+import {
+  type HalfMessage,
+  HalfWalk,
+  type PutAgain,
+  ROUND_MS_MAX,
+  type WalkActions,
+} from './half-walk.ts';
 import { OpWriter } from './op-writer.ts';
 
 const log = createLog('broker');
@@ -60,7 +66,7 @@ export class Transactions implements ScheduleService {
     if (this.#isRunning) return;
     this.#isRunning = true;
     this.#run++;
-    for (const { queues } of this.#queueWalks()) queues.clamp();
+    for (const each of this.#queueWalks()) this.#place(each);
     this.#arm();
   }
 
@@ -111,6 +117,28 @@ export class Transactions implements ScheduleService {
     }
     // Why now: after a crash an older position would check the same messages again.
     this.#options.tables.offsets.save();
+  }
+
+  /** Where the walk begins; a damaged record must not keep a region from being promoted. */
+  #place({ queues, walk }: QueueWalk): void {
+    queues.clamp();
+    const wasPromoted = this.#options.store.guard.state.epoch > 1;
+    if (!wasPromoted) return;
+    try {
+      walk.walkAgain(queues.stepBack(this.#stepBackMs()));
+    } catch (reason) {
+      const { code, message } = DrError.from(reason);
+      log.error('transaction.not-again', 'transactions open at the old side may be missed', {
+        code,
+        error: message,
+      });
+    }
+  }
+
+  /** An open message was put again in the last round before whatever came over last. */
+  #stepBackMs(): number {
+    const { transactionCheckInterval, transactionTimeOut } = this.#options.config;
+    return 2 * Math.max(transactionCheckInterval, ROUND_MS_MAX) + transactionTimeOut + ROUND_MS_MAX;
   }
 
   #arm(): void {

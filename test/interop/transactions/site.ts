@@ -14,7 +14,10 @@ import {
 
 export const PATIENCE = { timeoutMs: 60_000 };
 /** Rounds at once, or none while the test lasts. */
-export const QUICK = { transactionCheckInterval: 500, transactionTimeOut: 1_000 };
+export const QUICK = {
+  ...{ transactionCheckInterval: 500, transactionTimeOut: 1_000 },
+  transactionCheckMax: 100_000,
+};
 export const NEVER = { transactionCheckInterval: 86_400_000, transactionTimeOut: 86_400_000 };
 
 const SHAPE = {

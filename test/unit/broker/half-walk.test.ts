@@ -294,6 +294,20 @@ describe('faults', () => {
     expect(position).toEqual({ half: 3, op: 2 });
   });
 
+  test('walked again, originals with a copy are passed and those without are asked about', async () => {
+    half('a');
+    half('b');
+    half('c');
+    op('2');
+    half('a', { TRANSACTION_CHECK_TIMES: '1' });
+    half('b', { TRANSACTION_CHECK_TIMES: '1' });
+    // The copy of b never came over.
+    halves.pop();
+    walk.walkAgain(3);
+    await round(7_000);
+    expect(asked.map(({ key, times }) => `${key} ${times}`)).toEqual(['b 1', 'a 2']);
+  });
+
   test('a queue of thousands of open messages is walked in steps', async () => {
     for (let i = 0; i < 5_000; i++) half(`m${i}`);
     let steps = 0;
