@@ -18,7 +18,7 @@ test.each([
 /** What is found about a listener that treats every frame like this. */
 async function judged(onFrame: FrameListener['onFrame'], findings: string[] = []) {
   const close = async () => undefined;
-  const world = { listener: { onFrame }, folder: '', findings, close };
+  const world = { listener: { onFrame }, served: new Set<number>(), folder: '', findings, close };
   const corpus = corpusFor('nameserver', new Set());
   return fuzz({ world, corpus, seed: 1, cases: 250, canary: { code: 106 } });
 }

@@ -140,7 +140,7 @@ const KINDS_OF_MESSAGE = [
 function messages(): Buffer[] {
   const names = 'abcdefghijkl';
   return KINDS_OF_MESSAGE.flatMap((pairs) => {
-    const values = ['fuzz-producers', 'TBW102', 'TBW102', 4, 0, pairs.TRAN_MSG ? 4 : 0, 1, 0];
+    const values = ['fuzz-producers', 'fuzz', 'TBW102', 4, 0, pairs.TRAN_MSG ? 4 : 0, 1, 0];
     const all = [...values, sent(pairs as Record<string, string>), 0, false, 16];
     const ext = Object.fromEntries(all.map((value, at) => [names[at] ?? '', value]));
     return [
@@ -163,7 +163,7 @@ function filters(): Buffer[] {
     'a =',
   ];
   return expressions.map((subscription) => {
-    const ext = { ...FIELDS, expressionType: 'SQL92', subscription, topic: 'TBW102' };
+    const ext = { ...FIELDS, expressionType: 'SQL92', subscription };
     return encodeRequest({ code: RequestCode.PULL_MESSAGE, ext }, 1);
   });
 }
@@ -177,15 +177,24 @@ const regional = (): Buffer[] =>
     ),
   );
 
-/** @param kind whose recorded requests */
-export function corpusFor(kind: WorldKind, without: ReadonlySet<number>): Seed[] {
+/**
+ * @param kind whose recorded requests
+ * @param without codes that are left out
+ * @param served codes worth making requests for; all when not known
+ */
+export function corpusFor(
+  kind: WorldKind,
+  without: ReadonlySet<number>,
+  served?: ReadonlySet<number>,
+): Seed[] {
   const at = kind === 'nameserver' ? 'nameserver' : 'broker';
   const recorded = ['4.9.7', '5.5.0'].flatMap((version) =>
     recordedExchanges(version)
       .filter((exchange) => exchange.at === at)
       .map((exchange) => Buffer.from(exchange.request, 'hex')),
   );
-  const made = Object.values(RequestCode).flatMap((code, index) =>
+  const codes = Object.values(RequestCode).filter((code) => served?.has(code) ?? true);
+  const made = codes.flatMap((code, index) =>
     BODIES.map((body, which) =>
       encodeRequest({ code, ext: FIELDS, body }, 1, {
         header: (index + which) % 3 === 0 && code < 0x7fff ? 'ROCKETMQ' : 'JSON',
@@ -193,7 +202,12 @@ export function corpusFor(kind: WorldKind, without: ReadonlySet<number>): Seed[]
     ),
   );
   const beat = encodeRequest({ code: RequestCode.HEART_BEAT, body: HEARTBEAT }, 1);
-  const special = [beat, ...messages(), ...filters(), ...regional()];
+  const special =
+    kind === 'nameserver'
+      ? BODIES.slice(5, 7).map((body, at) =>
+          encodeRequest({ code: at ? 217 : 103, ext: FIELDS, body }, 1),
+        )
+      : [beat, ...messages(), ...filters(), ...regional()];
   // Why several times: they are few among the made ones.
   return [...recorded, ...made, ...special, ...special, ...special]
     .map((frame) => ({ frame, command: decodeCommand(frame, 0, frame.length) }))

@@ -24,6 +24,7 @@ const VALUES = [
   'null',
   '__proto__',
   'constructor',
+  'toString',
   '../../x',
   'a/b',
   'a\u0000b',
@@ -82,6 +83,16 @@ const otherFields: Mutate = ({ command }, rng) => {
     { ...command, ext },
     command.code <= 0x7fff && rng.oneIn(4) ? 'ROCKETMQ' : 'JSON',
   );
+};
+
+/** Every name in the request is the same odd one: it reaches tables by all its ways at once. */
+const oneName: Mutate = ({ command }, rng) => {
+  const ext: Record<string, string> = { ...command.ext };
+  const name = rng.pick(VALUES);
+  for (const key of Object.keys(ext)) {
+    if (/topic|group|name|addr|key|client|namespace/i.test(key)) ext[key] = name;
+  }
+  return encodeCommand({ ...command, ext });
 };
 
 const otherKind: Mutate = ({ command }, rng) => {
@@ -169,6 +180,7 @@ const KINDS: Mutate[] = [
   otherFields,
   otherFields,
   otherFields,
+  oneName,
   otherKind,
   otherBody,
   otherBody,

@@ -34,7 +34,7 @@ export interface Play {
 export async function playFrames({ kind, seed, cases, isWriting }: Play) {
   const world = await openWorld(kind);
   try {
-    const corpus = corpusFor(kind, isWriting ? NONE : WRITERS);
+    const corpus = corpusFor(kind, isWriting ? NONE : WRITERS, world.served);
     const canary = { code: kind === 'nameserver' ? 106 : 28 };
     const common = { world, corpus, seed, canary };
     const warm = Math.floor(Math.min(20_000, cases / 4));

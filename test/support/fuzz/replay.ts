@@ -9,8 +9,8 @@ const [kind = 'broker', seed = '1', at = '0', all] = process.argv.slice(2);
 
 const KINDS: WorldKind[] = ['broker', 'dr-broker', 'nameserver'];
 const which = KINDS.find((known) => known === kind) ?? 'broker';
-const corpus = corpusFor(which, all ? new Set() : WRITERS);
 const world = await openWorld(which);
+const corpus = corpusFor(which, all ? new Set() : WRITERS, world.served);
 const canary = { code: which === 'nameserver' ? 106 : 28 };
 const run = { world, corpus, seed: Number(seed), canary };
 process.stdout.write(`${frameOf(run, Number(at)).toString('latin1').slice(0, 2_000)}\n`);

@@ -31,8 +31,9 @@ export async function fuzz(run: FuzzRun): Promise<string[]> {
     const line = new Line(run, found);
     const end = Math.min(at + BATCH, from + run.cases);
     for (let one = at; one < end; one++) line.play(one);
-    await line.settle(at);
+    // Order: while the connections of the batch are open, what they registered is in force.
     await answeredCanary(run, canary, () => found.push(`seed ${run.seed} before ${end}: canary`));
+    await line.settle(at);
   }
   canary.connection.close();
   return found;

@@ -7,12 +7,16 @@ import * as path from 'node:path';
 import { DrError, Secret } from '../../../core-broker/base/index.ts';
 import { createBroker } from '../../../core-broker/broker/index.ts';
 import { createNameServer, regionalConfig } from '../../../core-broker/nameserver/index.ts';
+import { encodeRequest, RequestCode, ResponseCode } from '../../../core-broker/protocol/index.ts';
 import { type FrameListener, RemotingServer } from '../../../core-broker/remoting/index.ts';
 import { testConfig } from '../broker-fixture.ts';
-import type { WorldKind } from './corpus.ts';
+import { corpusFor, type WorldKind } from './corpus.ts';
+import { fakeConnection } from './fake-connection.ts';
 
 export interface World {
   listener: FrameListener;
+  /** Request codes that are not answered with 3. */
+  served: ReadonlySet<number>;
   folder: string;
   findings: string[];
   close(): Promise<void>;
@@ -28,8 +32,10 @@ export async function openWorld(kind: WorldKind): Promise<World> {
   const program = kind === 'nameserver' ? nameserverIn(folder) : brokerIn(folder, kind);
   const { listener, restore } = catchListener();
   await program.start().finally(restore);
+  await furnish(listener(), kind);
   return {
     listener: guarded(listener(), findings),
+    served: await servedBy(listener()),
     folder,
     findings,
     close: async () => {
@@ -38,6 +44,44 @@ export async function openWorld(kind: WorldKind): Promise<World> {
       fs.rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+async function servedBy(listener: FrameListener): Promise<Set<number>> {
+  const served = new Set<number>();
+  for (const code of Object.values(RequestCode)) {
+    const line = fakeConnection(listener, () => undefined);
+    line.send(encodeRequest({ code }, 1));
+    await new Promise((done) => setImmediate(done));
+    if (line.last.answer?.code !== ResponseCode.REQUEST_CODE_NOT_SUPPORTED) served.add(code);
+    line.connection.close();
+  }
+  return served;
+}
+
+/** Topics, groups and messages that the frames speak of, so that handlers get past "not found". */
+async function furnish(listener: FrameListener, kind: WorldKind): Promise<void> {
+  const line = fakeConnection(listener, (text) => {
+    throw new Error(text);
+  });
+  const making = new Set([10, 17, 34, 103, 200, 310, 320]);
+  for (const { command, frame } of corpusFor(kind, new Set())) {
+    if (making.has(command.code)) line.send(frame);
+  }
+  const ext = {
+    topic: 'fuzz',
+    defaultTopic: 'TBW102',
+    readQueueNums: 4,
+    writeQueueNums: 4,
+    perm: 6,
+  };
+  const topic = { ...ext, topicFilterType: 'SINGLE_TAG', topicSysFlag: 0, order: false };
+  line.send(encodeRequest({ code: 17, ext: topic }, 1));
+  for (const { command, frame } of corpusFor(kind, new Set())) {
+    if (making.has(command.code)) line.send(frame);
+  }
+  // Answers are not waited for: what is held is dropped with the connection.
+  await new Promise((done) => setImmediate(done));
+  line.connection.close();
 }
 
 function brokerIn(folder: string, kind: WorldKind) {
