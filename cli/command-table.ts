@@ -29,6 +29,16 @@ const repository: OptionRow = {
   description: 'file:///folder or s3://bucket/prefix instead of the one in dr.yaml',
 };
 
+const fileKind: OptionRow = {
+  flags: '--kind <kind>',
+  description: 'what the file is (default: by what it holds)',
+  choices: ['dr', 'broker', 'nameserver', 'gateway'],
+};
+const storePlace: OptionRow[] = [
+  { flags: '-c, --config <file>', description: 'configuration of the broker that wrote the store' },
+  { flags: '--commitlog <folder>', description: 'the commit log when it is not STORE/commitlog' },
+];
+
 const servers: CommandRow[] = [
   {
     name: 'nameserver',
@@ -246,21 +256,74 @@ const others: CommandRow[] = [
   {
     name: 'config validate',
     args: '<file>',
-    description: 'check dr.yaml or a .properties file',
-    options: [
-      {
-        flags: '--kind <kind>',
-        description: 'what the file is (default: by its ending)',
-        choices: ['dr', 'broker', 'nameserver', 'gateway'],
-      },
-      output,
-    ],
-    load: async () => (await import('./commands/config.ts')).runValidate,
+    description: 'check dr.yaml or a .properties file: every problem with its line',
+    options: [fileKind, output],
+    load: async () => (await import('./commands/config/validate.ts')).runValidate,
+  },
+  {
+    name: 'config show',
+    args: '<file>',
+    description: 'the values in force and where each comes from; secrets hidden',
+    options: [fileKind, output],
+    load: async () => (await import('./commands/config/show.ts')).runShow,
   },
   {
     name: 'config example',
-    description: 'print a commented dr.yaml with every key',
-    load: async () => (await import('./commands/config.ts')).runExample,
+    args: '[kind]',
+    description: 'print a commented file with every key: dr (default), broker, nameserver, gateway',
+    load: async () => (await import('./commands/config/example.ts')).runExample,
+  },
+  {
+    name: 'doctor',
+    description: 'ports, limits, disk, clock, configuration, peers: what is wrong and what to do',
+    example: 'dr doctor -c dr.yaml',
+    options: [
+      { flags: '-c, --config <file>', description: 'dr.yaml or a .properties file (or DR_CONFIG)' },
+      {
+        flags: '-n, --namesrvAddr <list>',
+        description: 'name servers to ask, HOST:PORT divided by ;',
+        env: 'NAMESRV_ADDR',
+      },
+      { flags: '--timeout <ms>', description: 'wait for a peer', default: 2_000, number: true },
+      output,
+    ],
+    load: async () => (await import('./commands/doctor/doctor.ts')).runDoctor,
+  },
+  {
+    name: 'log dump',
+    args: '<store>',
+    description: 'print records of a commit log (reads only, also of a live store)',
+    example: 'dr log dump /var/lib/rocketmq/store --topic orders --count 20',
+    options: [
+      { flags: '--from <offset>', description: 'log offset of the first record', number: true },
+      { flags: '--to <offset>', description: 'up to this log offset', number: true },
+      { flags: '--topic <topic>', description: 'this topic only' },
+      { flags: '--queue <id>', description: 'this queue only', number: true },
+      { flags: '--count <count>', description: 'at most (default 100)', number: true },
+      {
+        flags: '--body <form>',
+        description: 'how bodies are shown',
+        default: 'text',
+        choices: ['text', 'hex', 'none'],
+      },
+      ...storePlace,
+      output,
+    ],
+    load: async () => (await import('./commands/log/dump.ts')).runDump,
+  },
+  {
+    name: 'log verify',
+    args: '<store>',
+    description: 'prove a stopped store: every record, queue entry and index key (exit 9: damage)',
+    options: [...storePlace, output],
+    load: async () => (await import('./commands/log/check.ts')).runVerify,
+  },
+  {
+    name: 'log rebuild',
+    args: '<store>',
+    description: 'build consume queues and index of a stopped store again from its log',
+    options: [...storePlace, output],
+    load: async () => (await import('./commands/log/check.ts')).runRebuild,
   },
   {
     name: 'demo',

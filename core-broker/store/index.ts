@@ -1,4 +1,6 @@
 // Door of the store (L2): open a store, its contract, read-only access to a closed one, layout names.
+
+export { storeHolder } from './boot/store-lock.ts';
 export type * from './door.ts';
 export { readEpochFile } from './guard/epoch-file.ts';
 export * from './layout.ts';

@@ -24,6 +24,10 @@ const BENCHES: Record<string, { load: () => Promise<Bench>; about: string }> = {
     load: async () => (await import('./backup.ts')).backupBench,
     about: 'snapshot against tar | zstd -1',
   },
+  rebuild: {
+    load: async () => (await import('./rebuild.ts')).rebuildBench,
+    about: 'rebuild and verify of a store against a sequential read of its log',
+  },
   switchover: {
     load: async () => (await import('./switchover.ts')).switchoverBench,
     about: 'write pause of planned switches, RTO of failover',

@@ -134,7 +134,9 @@ export const updateBrokerConfig: AdminAction = async (call) => {
   for (const row of results) {
     if (row.value === value) continue;
     const told =
-      row.value === undefined ? 'the broker has no such key' : `it still is ${row.value}`;
+      row.value === undefined
+        ? 'the broker has no such key'
+        : `it still is ${row.value} (some keys change at the next start)`;
     problems.push(`${row.address}: ${key} was not changed: ${told}`);
   }
   const rows = results.map((row) => [row.address, key, row.value ?? '']);

@@ -66,3 +66,14 @@ function locked(layout: StoreLayout, who: string): DrError {
     context: { store: layout.root },
   });
 }
+
+/** Process that has a store open, ours or a stock broker; nothing is touched. Linux only. */
+export function storeHolder(layout: StoreLayout): string | undefined {
+  if (!fs.existsSync('/proc/locks')) return undefined;
+  const table = fs.readFileSync('/proc/locks', 'utf8');
+  for (const file of [layout.drLock, layout.lock].filter((name) => fs.existsSync(name))) {
+    const holder = lockHolder(table, fs.statSync(file).ino);
+    if (holder !== undefined) return holder;
+  }
+  return undefined;
+}
