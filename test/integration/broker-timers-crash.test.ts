@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { backupConfigSchema } from '../../backup/index.ts';
 import {
   DR_CODE,
   decodeRecords,
@@ -13,6 +14,7 @@ import {
   TIMER_TOPIC,
 } from '../../core-broker/protocol/index.ts';
 import { RemotingClient } from '../../core-broker/remoting/index.ts';
+import { initBackup } from '../support/backup/init-backup.ts';
 import { eventually, pullFields, SMALL_STORE, sendFields } from '../support/broker-fixture.ts';
 import { type BrokerProcess, spawnBroker } from '../support/broker-process.ts';
 import { RegionPair } from '../support/region-pair.ts';
@@ -77,6 +79,30 @@ test('kill -9 again and again: each message is delivered exactly once', async ()
     return found.length >= keys.length ? found : undefined;
   });
   expect([...delivered].sort()).toEqual([...keys].sort());
+});
+
+test('a restored backup delivers what waits and nothing that was delivered', async () => {
+  broker = await spawnBroker(root, SMALL_STORE);
+  const restored = `${root}-restored`;
+  const repository = { kind: 'file', path: `${root}-repository` };
+  try {
+    await park('before', { TIMER_DELAY_MS: '1000' });
+    await park('waits', { TIMER_DELAY_MS: '8000' });
+    await eventually(async () => ((await bodies('T')).length > 0 ? true : undefined));
+    await broker.stop();
+    const config = backupConfigSchema.parse({ repository, storeId: 'timers' });
+    const backup = await initBackup({ config });
+    const { id } = await backup.run({ rootDir: root });
+    await backup.restore({ id, target: restored });
+    expect(fs.existsSync(path.join(restored, 'timerwheel'))).toBe(false);
+    broker = await spawnBroker(restored, SMALL_STORE);
+    await eventually(async () => ((await bodies('T')).includes('waits') ? true : undefined));
+    expect(await bodies('T')).toEqual(['before', 'waits']);
+  } finally {
+    for (const folder of [restored, repository.path]) {
+      fs.rmSync(folder, { recursive: true, force: true });
+    }
+  }
 });
 
 test('sends go on while twenty thousand messages of one second are delivered', async () => {
