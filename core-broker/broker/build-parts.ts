@@ -65,7 +65,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
     ...{ config, clock, store, tables, creation, writer, producers, stats },
     storeHost: options.storeHost,
   });
-  const timers = new TimerService({ config, store, writer, clock });
+  const timers = new TimerService({ config, store, writer, clock, fail: options.fail });
   const schedule = joinServices(
     new DelayDelivery({ store, delays: tables.delays, writer, clock, levelsMs }),
     transactions,

@@ -35,6 +35,8 @@ export interface TimerServiceOptions {
   store: MessageStore;
   writer: MessageWriter;
   clock: Clock;
+  /** The loop died: the process must end. */
+  fail: (reason: DrError) => void;
 }
 
 export interface TimerFigures {
@@ -87,7 +89,9 @@ export class TimerService implements ScheduleService {
     if (this.#stop || !this.#options.config.timerWheelEnable) return;
     const stop = new AbortController();
     this.#stop = stop;
-    this.#loop = this.#loop.then(() => this.#run(stop.signal));
+    this.#loop = this.#loop
+      .then(() => this.#run(stop.signal))
+      .catch((reason: unknown) => this.#options.fail(DrError.from(reason)));
   }
 
   stop(): void {

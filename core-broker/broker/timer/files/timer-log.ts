@@ -148,8 +148,8 @@ export class TimerLog {
     this.continueAt(0);
   }
 
+  /** What was not written is read from the timer queue again. */
   close(): void {
-    this.#write();
     for (const file of this.#files) fs.closeSync(file.fd);
     this.#files = [];
   }
