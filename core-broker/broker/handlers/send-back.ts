@@ -7,6 +7,7 @@ import { DrError } from '../../base/index.ts';
 import {
   type DecodedRecord,
   decodeRecord,
+  dlqTopic,
   formatMessageProperties,
   formatOffsetMsgId,
   MqVersion,
@@ -17,6 +18,7 @@ import {
   RequestCode,
   ResponseCode,
   type ResponseInit,
+  retryTopic,
   type SubscriptionGroupConfig,
 } from '../../protocol/index.ts';
 import { numberField, textField } from '../fields.ts';
@@ -40,6 +42,7 @@ async function sendBack(context: HandlerContext, request: RemotingCommand): Prom
   if (refusal) return refusal;
   const group = checkedGroup(context, request);
   if (group.retryQueueNums <= 0) return OK;
+  const retries = retryTopicOf(context, group);
   const record = load(context, numberField(request, 'offset'));
   const properties = parseMessageProperties(record.properties);
   if (!properties.has(Property.RETRY_TOPIC)) properties.set(Property.RETRY_TOPIC, record.topic);
@@ -51,8 +54,9 @@ async function sendBack(context: HandlerContext, request: RemotingCommand): Prom
   const isDead = delayLevel < 0 || record.reconsumeTimes >= retriesMax(request, group);
   const target = isDead
     ? deadLetter(context, group, properties)
-    : retryLater(context, group, {
+    : retryLater(context, retries, {
         properties,
+        queues: group.retryQueueNums,
         level: delayLevel || FIRST_LEVEL + record.reconsumeTimes,
       });
   await context.writer.appendDurably({
@@ -100,13 +104,23 @@ function retriesMax(request: RemotingCommand, group: SubscriptionGroupConfig): n
   return numberField(request, 'maxReconsumeTimes', group.retryMaxTimes);
 }
 
+/** The group's retry topic; Apache makes and checks it for dead letters too. */
+function retryTopicOf(context: HandlerContext, group: SubscriptionGroupConfig): Topic {
+  const { groupName, retryQueueNums } = group;
+  const topic = context.creation.retryTopic(groupName, retryQueueNums);
+  if (!topic) return refuseMissing(retryTopic(groupName));
+  if ((topic.config.perm & Perm.WRITE) !== 0) return topic;
+  const name = topic.config.topicName;
+  return refuse(ResponseCode.NO_PERMISSION, `the topic[${name}] sending message is forbidden`);
+}
+
 function deadLetter(
   context: HandlerContext,
-  group: SubscriptionGroupConfig,
+  { groupName }: SubscriptionGroupConfig,
   properties: Map<string, string>,
 ): Target & { properties: string } {
-  const topic = context.creation.dlqTopic(group.groupName);
-  if (!topic) return refuseMissing(group);
+  const topic = context.creation.dlqTopic(groupName);
+  if (!topic) return refuseMissing(dlqTopic(groupName));
   properties.delete(Property.DELAY);
   const text = formatMessageProperties(properties);
   return { topic: topic.config.topicName, queueId: 0, properties: text };
@@ -114,21 +128,13 @@ function deadLetter(
 
 function retryLater(
   context: HandlerContext,
-  group: SubscriptionGroupConfig,
-  retry: { properties: Map<string, string>; level: number },
+  { config }: Topic,
+  retry: { properties: Map<string, string>; queues: number; level: number },
 ): Target & { properties: string } {
-  const topic: Topic | undefined = context.creation.retryTopic(
-    group.groupName,
-    group.retryQueueNums,
-  );
-  if (!topic) return refuseMissing(group);
-  if ((topic.config.perm & Perm.WRITE) === 0) {
-    refuse(ResponseCode.NO_PERMISSION, `the topic[${topic.config.topicName}] sending is forbidden`);
-  }
-  const queueId = Math.floor(Math.random() * group.retryQueueNums);
+  const queueId = Math.floor(Math.random() * retry.queues);
   const level = clampLevel(retry.level, context.levelsMs);
-  return parkForDelay({ topic: topic.config.topicName, queueId }, retry.properties, level);
+  return parkForDelay({ topic: config.topicName, queueId }, retry.properties, level);
 }
 
-const refuseMissing = (group: SubscriptionGroupConfig): never =>
-  refuse(ResponseCode.SYSTEM_ERROR, `topic[${group.groupName}] not exist`);
+const refuseMissing = (topic: string): never =>
+  refuse(ResponseCode.SYSTEM_ERROR, `topic[${topic}] not exist`);
