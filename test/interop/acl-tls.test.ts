@@ -149,8 +149,7 @@ interface Run {
   jvm?: string[];
 }
 
-// Together: most of the time is spent waiting for Java to start.
-describe.concurrent.each(['stock 4.9.7', 'ours'])('%s', (where) => {
+describe.each(['stock 4.9.7', 'ours'])('%s', (where) => {
   const site = (): Site => sites.get(where) as Site;
   const start = async ({ kind, mode, name, keys, jvm }: Run): Promise<RunningClient> => {
     const client = await startClient({
@@ -158,7 +157,7 @@ describe.concurrent.each(['stock 4.9.7', 'ours'])('%s', (where) => {
       mode,
       namesrv: site().namesrv,
       topic: topicOf(kind),
-      group: `acl-${name}-${mode}`,
+      group: `${topicOf(kind)}-${name}-${mode}`,
       folder: path.join(folder, where.replaceAll(' ', '-')),
       name: `${kind}-${name}-${mode}`,
       more: { ...keys, rate: 50, ...(mode === 'produce' ? { count: COUNT, timeout: 5_000 } : {}) },
@@ -209,7 +208,8 @@ describe.concurrent.each(['stock 4.9.7', 'ours'])('%s', (where) => {
     fs.mkdirSync(path.join(at.folder, 'conf'), { recursive: true });
     const tools = `accessKey: ${ADMIN.accessKey}\nsecretKey: ${ADMIN.secretKey}\n`;
     fs.writeFileSync(path.join(at.folder, 'conf/tools.yml'), tools);
-    const topic = ['-b', site().broker, '-t', 'made-by-5', '-r', '2', '-w', '2'];
+    const { broker, namesrv } = site();
+    const topic = ['-n', namesrv, '-b', broker, '-t', 'made-by-5', '-r', '2', '-w', '2'];
     expect(await mqadmin(at, 'updateTopic', topic)).toContain('success');
   });
 
