@@ -1,5 +1,5 @@
 // Who this process is to brokers and name servers with ACL or TLS: keys from a file in the form of
-// Apache's tools.yml (accessKey, secretKey) or from DR_ACCESS_KEY and DR_SECRET_KEY, and the tls.* keys.
+// Apache's tools.yml (accessKey, secretKey), or from the environment, and the tls.* keys of our calls.
 // The first source that says something counts: dr.yaml, then the broker's or name server's own file, then
 // the environment. Invariant: a secret goes from its file into a Secret and is never printed.
 import * as path from 'node:path';
@@ -43,8 +43,11 @@ export function openDrConfig(file: string): DrConfig {
 /** Sets the identity of this process. @param own what the broker or name server file says */
 export function becomeIdentity(dr: DrConfig | undefined, own: IdentityFiles): void {
   const drFile = dr?.credentialsFile && dr.resolve(dr.credentialsFile);
-  const credentials = credentialsOf(drFile || own.credentialsFile);
-  const tls = (dr && tlsOf(dr)) ?? own.tls;
+  const drTls = dr?.tlsFile && dr.resolve(dr.tlsFile);
+  const envTls = readEnv('DR_TLS_FILE');
+  const file = drFile || own.credentialsFile || readEnv('DR_CREDENTIALS_FILE');
+  const credentials = credentialsOf(file);
+  const tls = drTls ? tlsOf(drTls) : (own.tls ?? (envTls ? tlsOf(envTls) : undefined));
   setProcessIdentity({
     ...(credentials === undefined ? {} : { sign: aclSigner(credentials) }),
     ...(tls === undefined ? {} : { tls }),
@@ -62,12 +65,10 @@ function credentialsOf(file: string | undefined): AclCredentials | undefined {
   throw new DrError('CONFIG', 'DR_ACCESS_KEY and DR_SECRET_KEY must be given together');
 }
 
-function tlsOf(dr: DrConfig): TlsClientSettings | undefined {
-  if (dr.tlsFile === undefined) return undefined;
-  const file = dr.resolve(dr.tlsFile);
+function tlsOf(file: string): TlsClientSettings | undefined {
   const values: TlsValues = {};
   for (const [key, { value }] of readPropertiesFile(file).entries) {
     if (Object.hasOwn(TLS_KEYS, key)) values[key as keyof TlsValues] = value;
   }
-  return tlsSettings(values, path.dirname(file)).client;
+  return tlsSettings(values, path.dirname(path.resolve(file))).client;
 }

@@ -5,6 +5,9 @@ export const ENVIRONMENT = {
   DR_LOG_LEVEL: 'log level: debug, info (default), warn, error, silent',
   DR_CONFIG: 'default for -c of the operator commands',
   NAMESRV_ADDR: 'name servers of a broker whose file names none, as Apache reads it',
+  DR_CREDENTIALS_FILE:
+    'file like tools.yml that signs our requests when the configuration names none',
+  DR_TLS_FILE: 'file with tls.* keys of our calls when the configuration names none',
   DR_ACCESS_KEY: 'access key that signs our requests to brokers with ACL',
   DR_SECRET_KEY: 'its secret key; used when no credentials file is configured',
   NO_COLOR: 'no colours in tables',

@@ -1,8 +1,9 @@
 // A broker with ACL on, over real sockets and real files: who gets in, changes while it runs, and that
 // neither answers nor logs say a secret.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DrError } from '../../core-broker/base/index.ts';
 import {
@@ -29,6 +30,7 @@ import {
 import { rawConnection } from '../support/raw-connection.ts';
 import { until } from '../support/until.ts';
 
+const run = promisify(execFile);
 const CONFIG_CODES = [17, 25, 50, 51, 53, 54, 200, 207, 215];
 let acl: AclFolder;
 let broker: BrokerFixture;
@@ -162,6 +164,35 @@ async function onFixedPort(): Promise<BrokerFixture> {
     }
   }
 }
+
+describe('dr admin', () => {
+  const admin = (...words: string[]) => {
+    const args = ['cli/dr.ts', 'admin', ...words];
+    const keys = { DR_ACCESS_KEY: ADMIN.accessKey, DR_SECRET_KEY: ADMIN.secretKey };
+    return {
+      unsigned: () => run(process.execPath, args),
+      signed: () => run(process.execPath, args, { env: { ...process.env, ...keys } }),
+    };
+  };
+
+  test('signs with the keys of its environment, and shows none of them', async () => {
+    const words = [
+      'updateTopic',
+      '-b',
+      broker.broker.address,
+      '-t',
+      'made-by-dr',
+      '-r',
+      '2',
+      '-w',
+      '2',
+    ];
+    await expect(admin(...words).unsigned()).rejects.toThrow(/No accessKey is configured/);
+    const { stdout, stderr } = await admin(...words).signed();
+    expect(`${stdout}${stderr}`).not.toContain(ADMIN.secretKey);
+    expect((await call(user(pull('made-by-dr', 0)))).remark).toMatch(/topic:made-by-dr/);
+  });
+});
 
 describe('changes while it runs', () => {
   test('a new secret counts and the old one does not', async () => {

@@ -11,6 +11,7 @@ import {
 } from '../../../core-broker/client/index.ts';
 import { ResponseCode } from '../../../core-broker/protocol/index.ts';
 import { type CommandAction, type CommandInput, textOf } from '../../command.ts';
+import { becomeIdentity } from '../../config/identity.ts';
 import { EXIT } from '../../exit-status.ts';
 import { type Answer, formatOf, printAnswer } from '../../output.ts';
 
@@ -101,6 +102,7 @@ export class AdminCall {
 /** Wraps an action as a command of `dr`. */
 export function adminCommand(action: AdminAction): CommandAction {
   return async (input) => {
+    becomeIdentity(undefined, {});
     const wire = new AdminWire({
       nameservers: nameserversOf(textOf(input.options['namesrvAddr'])),
       timeoutMs: Number(input.options['timeout'] ?? 5_000),

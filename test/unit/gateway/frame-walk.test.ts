@@ -59,6 +59,8 @@ describe('frame ends', () => {
     for (const head of [
       [0, 0, 0, 0],
       [0x80, 0, 0, 1],
+      // The start of a TLS handshake.
+      [0x16, 3, 1, 2],
     ]) {
       const walk = new FrameWalk();
       walk.pass(framed(3));
