@@ -142,7 +142,7 @@ export interface WorkloadShape {
   from: number;
   /** Bodies of 4,000 bytes to BIG. */
   big: number;
-  /** A half message and its commit: our broker refuses transactions. */
+  /** A half message and its commit. */
   transactions: boolean;
 }
 
