@@ -215,7 +215,7 @@ describe('retries', () => {
 
   test('what cannot be sent back is refused with its code', async () => {
     const fields = { offset: 0, delayLevel: 0 };
-    expect((await region.call(36, { ...fields, group: 'nobody' })).code).toBe(26);
+    expect((await region.call(36, { ...fields, group: 'no body' })).code).toBe(26);
     expect((await region.call(36, { ...fields, group: 'retriers', offset: 1e10 })).code).toBe(1);
   });
 

@@ -104,10 +104,30 @@ describe('a message that a group sends back', () => {
     expect(fixture.broker.store.storeBounds().maxOffset).toBe(before);
   });
 
-  test('is refused: 26 for a group that is not there, 1 for an offset without a message', async () => {
-    expect((await sendBack(0)).code).toBe(26);
+  test('is refused with 1 for an offset without a message', async () => {
     await group({});
     const lost = await sendBack(1_000_000);
     expect([lost.code, lost.remark]).toEqual([1, 'look message by offset failed, 1000000']);
+  });
+});
+
+describe('a group that nobody made', () => {
+  const answers = async () => {
+    const back = await sendBack(0, { group: 'nobody' });
+    const again = await fixture.send('%RETRY%nobody', 'again', { ext: { j: 1 } });
+    return [back.code, again.code];
+  };
+
+  test('is made by its first send-back or retry, as by its first pull', async () => {
+    expect(await answers()).toEqual([0, 0]);
+    const made = await fixture.call(RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG, { group: 'nobody' });
+    expect(made.code).toBe(0);
+  });
+
+  test('is refused with 26 where groups are made by hand', async () => {
+    await fixture.stop();
+    fixture = await startBroker({ autoCreateSubscriptionGroup: false });
+    await fixture.send('T', 'one');
+    expect(await answers()).toEqual([26, 26]);
   });
 });

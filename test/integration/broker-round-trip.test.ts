@@ -119,7 +119,7 @@ describe('sends', () => {
     raw.close();
   });
 
-  test('what comes later is refused and never stored as a plain message', async () => {
+  test('what cannot be honoured is refused and never stored as a plain message', async () => {
     const flagged = await region.send('later', 'half', { ext: { f: 4 } });
     expect(flagged.code).toBe(ResponseCode.NO_PERMISSION);
     const end = await region.call(RequestCode.GET_MAX_OFFSET, { topic: 'later', queueId: 0 });
@@ -134,7 +134,7 @@ describe('sends', () => {
     expect(await codeOf('SCHEDULE_TOPIC_XXXX')).toBe(ResponseCode.NO_PERMISSION);
     expect(await codeOf('no spaces')).toBe(ResponseCode.INVALID_PARAMETER);
     expect(await codeOf('known', { queueId: 99 })).toBe(ResponseCode.INVALID_PARAMETER);
-    expect(await codeOf('%RETRY%nobody')).toBe(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST);
+    expect(await codeOf('%RETRY%no body')).toBe(ResponseCode.INVALID_PARAMETER);
     expect(await codeOf('fresh', { ext: { c: 'NO_SUCH_DEFAULT' } })).toBe(
       ResponseCode.TOPIC_NOT_EXIST,
     );

@@ -76,7 +76,7 @@ async function sendBack(context: HandlerContext, request: RemotingCommand): Prom
 
 function checkedGroup(context: HandlerContext, request: RemotingCommand): SubscriptionGroupConfig {
   const name = textField(request, 'group');
-  const group = context.parts.tables.groups.find(name);
+  const group = context.creation.group(name);
   if (!group) {
     return refuse(
       ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,

@@ -104,7 +104,7 @@ export class RareSend {
   #divert(target: Target, view: SendRequestView, properties: Map<string, string>): Target {
     if (!isRetryTopic(target.topic)) return target;
     const name = groupOfTopic(target.topic);
-    const group = this.#context.parts.tables.groups.find(name);
+    const group = this.#context.creation.group(name);
     if (!group) {
       return refuse(
         ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,

@@ -138,7 +138,7 @@ export class SendPath {
     const found = this.#found;
     if (view.bodyLength > config.maxMessageSize) refuseSize(view.bodyLength, config.maxMessageSize);
     scanProperties(view.properties, view.propertiesStart, view.propertiesLength, found);
-    refuseLater(view, found);
+    refuseHidden(view, found);
     const isParked = found.delay.start >= 0 || found.timer.start >= 0 || found.tranMsg.start >= 0;
     const isPlain = !this.#topic.isSpecial && !isParked;
     const isCounted = isPlain && this.#properties.isPlain(found);
@@ -335,7 +335,7 @@ function refuseForbidden(topic: string): void {
 }
 
 /** Transaction bits without TRAN_MSG would hide the message. */
-function refuseLater(view: SendRequestView, found: KnownProperties): void {
+function refuseHidden(view: SendRequestView, found: KnownProperties): void {
   if ((view.sysFlag & SysFlag.TRANSACTION_ROLLBACK) !== 0 && found.tranMsg.start < 0) {
     refuse(ResponseCode.NO_PERMISSION, 'the broker sending transaction message is forbidden');
   }
