@@ -5,6 +5,7 @@
 import * as path from 'node:path';
 import { z } from 'zod';
 import { DrError, readEnv, readPropertiesFile, Secret } from '../../core-broker/base/index.ts';
+import { type BrokerConfig, brokerTls } from '../../core-broker/broker/index.ts';
 import { type AclCredentials, aclSigner } from '../../core-broker/protocol/index.ts';
 import {
   setProcessIdentity,
@@ -25,6 +26,16 @@ const credentialsSchema = z.strictObject({
 export interface IdentityFiles {
   credentialsFile?: string | undefined;
   tls?: TlsClientSettings | undefined;
+}
+
+/** Who a broker is to others by its own file. */
+export function brokerIdentity(config: BrokerConfig): IdentityFiles {
+  const folder = path.dirname(path.resolve(config.path ?? '.'));
+  const file = config.drCredentialsFile;
+  return {
+    credentialsFile: file === '' ? undefined : path.resolve(folder, file),
+    tls: brokerTls(config).client,
+  };
 }
 
 /** Reads a file like tools.yml. @throws DrError CONFIG without any of its values */

@@ -2,12 +2,10 @@
 // standby. `dr broker --dr` and `dr standby` are both this node; which role it plays is what the
 // store's drEpoch file says, so the same process serves before and after a switch.
 
-import * as path from 'node:path';
 import { createLog, DrError } from '../../core-broker/base/index.ts';
 import {
   type Broker,
   type BrokerConfig,
-  brokerTls,
   createBroker,
   loadBrokerConfig,
 } from '../../core-broker/broker/index.ts';
@@ -17,7 +15,7 @@ import {
   type NameServer,
 } from '../../core-broker/nameserver/index.ts';
 import type { DrConfig } from '../config/dr-config.ts';
-import { becomeIdentity, type IdentityFiles } from '../config/identity.ts';
+import { becomeIdentity, brokerIdentity } from '../config/identity.ts';
 import type { Health } from './http.ts';
 import { LinkHost } from './link-host.ts';
 import { die, type ServerProcess } from './run-until-signal.ts';
@@ -52,7 +50,7 @@ export function createRegionNode(options: RegionNodeOptions): RegionNode {
         `${dr.path} names for region ${dr.region}`,
     );
   }
-  becomeIdentity(dr, identityOf(loaded.config));
+  becomeIdentity(dr, brokerIdentity(loaded.config));
   const broker = createBroker({
     config: loaded.config,
     onFailure: (reason: DrError) => die(reason, 'broker'),
@@ -60,15 +58,6 @@ export function createRegionNode(options: RegionNodeOptions): RegionNode {
   });
   const names = nameserver ? createNameServer({ config: nameserver }) : undefined;
   return assemble({ broker, names, dr, settings: loaded.config });
-}
-
-function identityOf(config: BrokerConfig): IdentityFiles {
-  const folder = path.dirname(path.resolve(config.path ?? '.'));
-  const file = config.drCredentialsFile;
-  return {
-    credentialsFile: file === '' ? undefined : path.resolve(folder, file),
-    tls: brokerTls(config).client,
-  };
 }
 
 function brokerOptions(dr: DrConfig) {

@@ -9,6 +9,8 @@ export interface PropertyEntry {
   value: string;
   /** 1-based line of the key in its file. */
   line: number;
+  /** Line of the same key further up, whose value does not count; as in Java the last one wins. */
+  earlierLine?: number;
 }
 
 export interface PropertiesFile {
@@ -38,7 +40,9 @@ export function parseProperties(text: string): Map<string, PropertyEntry> {
     if (!(node instanceof Pair)) continue;
     const offset = node.range?.[0] ?? 0;
     const line = text.slice(0, offset).split('\n').length;
-    entries.set(node.key, { value: node.value.trim(), line });
+    const earlierLine = entries.get(node.key)?.line;
+    const entry = { value: node.value.trim(), line };
+    entries.set(node.key, earlierLine === undefined ? entry : { ...entry, earlierLine });
   }
   return entries;
 }

@@ -3,7 +3,6 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { safetyFindings } from '../../cli/commands/doctor/files.ts';
 import { agreement, clockOf } from '../../cli/commands/doctor/peers.ts';
 import type { DrStatus } from '../../core-broker/protocol/index.ts';
 import { openStore } from '../../core-broker/store/index.ts';
@@ -129,6 +128,14 @@ describe('dr config', () => {
     expect((await runDr(['config', 'show', file])).status).toBe(2);
     expect((await runDr(['config', 'example', 'borker'])).status).toBe(2);
   });
+
+  test('a key given twice is a warning that names both lines', async () => {
+    const file = path.join(root, 'b.properties');
+    fs.writeFileSync(file, 'brokerName=b\nlistenPort=10911\n# again\nlistenPort=10921\n');
+    const run = await runDr(['config', 'validate', file]);
+    expect(run.status).toBe(0);
+    expect(run.stdout).toMatch(/b\.properties:4: listenPort is given twice: line 2 does not count/);
+  });
 });
 
 describe('dr doctor', () => {
@@ -150,16 +157,6 @@ describe('dr doctor', () => {
     for (const row of findings) if (row.state !== 'ok') expect(row.advice).not.toBe('');
     fs.writeFileSync(file, 'listenPrt=1\n');
     expect((await runDr(['doctor', '-c', file])).status).toBe(4);
-  });
-
-  test('warns of signed requests without TLS', () => {
-    const file = path.join(root, 'b.properties');
-    fs.writeFileSync(file, 'aclEnable=true\n');
-    expect(safetyFindings(file)).toMatchObject([{ state: 'warn', check: 'aclEnable' }]);
-    fs.appendFileSync(file, 'tls.enable=true\ntls.server.mode=enforcing\n');
-    expect(safetyFindings(file)).toMatchObject([{ state: 'ok' }]);
-    fs.appendFileSync(file, 'tls.server.certPath=none.pem\n');
-    expect(safetyFindings(file)[1]).toMatchObject({ state: 'bad' });
   });
 
   test('two active regions are bad, an old epoch is a warning', () => {

@@ -59,10 +59,14 @@ export interface Findings {
 
 export function findingsOf(file: string, kind: Kind): Findings {
   const found: Findings = { problems: [], warnings: [] };
-  if (kind !== 'dr') eachKey(readPropertiesFile(file), kind, found);
+  if (kind !== 'dr') {
+    const properties = readPropertiesFile(file);
+    eachKey(properties, kind, found);
+    found.warnings.push(...givenTwice(properties));
+  }
   if (found.problems.length > 0) return found;
   try {
-    found.warnings = loadWhole(file, kind);
+    found.warnings.push(...loadWhole(file, kind));
   } catch (reason) {
     const failure = DrError.from(reason);
     if (!DrError.is(failure, 'CONFIG', 'AUTH')) throw failure;
@@ -75,6 +79,12 @@ export function findingsOf(file: string, kind: Kind): Findings {
   }
   return found;
 }
+
+const givenTwice = ({ path, entries }: PropertiesFile): string[] =>
+  [...entries].flatMap(([key, { line, earlierLine }]) => {
+    if (earlierLine === undefined) return [];
+    return `${path}:${line}: ${key} is given twice: line ${earlierLine} does not count`;
+  });
 
 function eachKey(file: PropertiesFile, kind: Exclude<Kind, 'dr'>, found: Findings): void {
   for (const entry of file.entries) {

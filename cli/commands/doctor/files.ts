@@ -1,18 +1,16 @@
-// Probes of configuration files: are they valid, which ports and folders do they name, and is what they
-// ask for safe: signed requests can be replayed without TLS, certificates run out.
-import { X509Certificate } from 'node:crypto';
+// Probes of configuration files: are they valid, which ports and folders do they name, who is this
+// process to others by them. What they ask for in the way of access is judged in access.ts.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { parseHostPort, readPropertiesFile } from '../../../core-broker/base/index.ts';
-import { loadBrokerConfig } from '../../../core-broker/broker/index.ts';
+import { brokerTls, loadBrokerConfig } from '../../../core-broker/broker/index.ts';
 import { loadNameserverConfig } from '../../../core-broker/nameserver/index.ts';
 import { loadGatewayConfig } from '../../../switchover/index.ts';
 import { type DrConfig, loadDrConfig } from '../../config/dr-config.ts';
+import { brokerIdentity, type IdentityFiles } from '../../config/identity.ts';
 import { findingsOf, type Kind, kindOf } from '../config/kinds.ts';
-import { type Finding, type FindingState, finding } from './finding.ts';
+import { accessFindings, haFinding } from './access.ts';
+import { type Finding, finding } from './finding.ts';
 import type { PortWish } from './machine.ts';
-
-const DAY_MS = 86_400_000;
 
 /** What a set of files asks of this machine. */
 export interface Plan {
@@ -21,6 +19,8 @@ export interface Plan {
   folders: string[];
   nameservers: string[];
   dr: DrConfig | undefined;
+  /** Who this process is to servers with ACL or TLS, by the file of the broker or name server. */
+  identity: IdentityFiles;
 }
 
 const DEFAULT_PORTS: PortWish[] = [
@@ -32,7 +32,14 @@ const DEFAULT_PORTS: PortWish[] = [
 
 /** @param file undefined: Apache's default ports and this folder */
 export function planOf(file: string | undefined): Plan {
-  const plan: Plan = { findings: [], ports: [], folders: [], nameservers: [], dr: undefined };
+  const plan: Plan = {
+    findings: [],
+    ports: [],
+    folders: [],
+    nameservers: [],
+    dr: undefined,
+    identity: {},
+  };
   if (file === undefined) return { ...plan, ports: DEFAULT_PORTS, folders: ['.'] };
   addFile(plan, file, kindOf(file));
   if (plan.folders.length === 0) plan.folders.push(path.dirname(path.resolve(file)));
@@ -73,13 +80,18 @@ const ADD: Record<Kind, (plan: Plan, file: string) => void> = {
     plan.ports.push({ host, port: config.haListenPort, what: 'broker HA' });
     plan.folders.push(config.storePathRootDir);
     plan.nameservers.push(...config.namesrvAddr.split(/[;,]/).filter((text) => text.trim() !== ''));
-    plan.findings.push(...safetyFindings(file));
+    plan.identity = brokerIdentity(config);
+    plan.findings.push(
+      ...accessFindings({ aclEnable: config.aclEnable, tls: brokerTls(config) }),
+      haFinding(config, plan.dr?.haAllow, brokerTls(config)),
+    );
   },
   nameserver: (plan, file) => {
-    const { settings } = loadNameserverConfig(file);
+    const { settings, tls, credentialsFile } = loadNameserverConfig(file);
     const { bindAddress: host, listenPort: port } = settings;
     plan.ports.push({ host, port, what: 'name server' });
-    plan.findings.push(...safetyFindings(file));
+    plan.findings.push(...accessFindings({ aclEnable: false, tls }));
+    plan.identity = { credentialsFile, tls: tls.client };
   },
   gateway: (plan, file) => {
     const config = loadGatewayConfig(file);
@@ -95,39 +107,3 @@ function secretFinding(file: string): Finding {
   const seen = mode === 0 ? 'only its owner may read it' : 'others may read it';
   return finding('secrets', file, [mode === 0 ? 'ok' : 'warn', seen, `chmod 600 ${file}`]);
 }
-
-/** Keys are read as text, so that a file of any version is judged alike. */
-export function safetyFindings(file: string, nowMs: number = Date.now()): Finding[] {
-  const { entries } = readPropertiesFile(file);
-  const text = (key: string): string => entries.get(key)?.value ?? '';
-  const hasTls = text('tls.enable') === 'true' || text('useTLS') === 'true';
-  const isEnforced = text('tls.server.mode') === 'enforcing';
-  const found: Finding[] = [];
-  if (text('aclEnable') === 'true') {
-    const state: FindingState = hasTls && isEnforced ? 'ok' : 'warn';
-    const seen =
-      state === 'ok' ? 'signed, and TLS is enforced' : 'signed requests without enforced TLS';
-    const advice =
-      'whoever sees such a request can send it again: tls.server.mode=enforcing closes that';
-    found.push(finding('access', 'aclEnable', [state, seen, advice]));
-  }
-  for (const [key, { value }] of entries) {
-    if (!/certPath$|trustCertPath$/i.test(key) || value === '') continue;
-    found.push(certificateFinding(key, path.resolve(path.dirname(file), value), nowMs));
-  }
-  return found;
-}
-
-function certificateFinding(key: string, file: string, nowMs: number): Finding {
-  try {
-    const days = (Date.parse(new X509Certificate(fs.readFileSync(file)).validTo) - nowMs) / DAY_MS;
-    const state: FindingState = days < 3 ? 'bad' : days < 30 ? 'warn' : 'ok';
-    const seen = days < 0 ? 'has run out' : `valid for ${Math.floor(days)} days`;
-    return finding('access', `${key} ${file}`, [state, seen, 'put a new certificate in its place']);
-  } catch (reason) {
-    const seen = `cannot be read: ${(reason as Error).message}`;
-    return finding('access', `${key} ${file}`, ['bad', seen, 'name a PEM file this user may read']);
-  }
-}
-
-export const isAddress = (text: string): boolean => parseHostPort(text) !== undefined;
