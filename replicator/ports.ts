@@ -45,12 +45,14 @@ export interface ExactSink {
   readRecord(offset: number): Buffer;
 }
 
-/** Metadata of the source region in RocketMQ's JSON shapes (codes 21, 201, 43, 45, 60). */
+/** Metadata of the source region in RocketMQ's JSON shapes (codes 21, 201, 43, 45, 60, 402). */
 export interface MetadataSnapshot {
   topics: unknown;
   groups: unknown;
   consumerOffsets: unknown;
   delayOffsets: unknown;
+  /** A source before 5.0 has none. */
+  requestModes?: unknown;
   /** Bytes of the timer checkpoint, base64; a source without timers has none. */
   timerCheckpoint?: string | undefined;
 }

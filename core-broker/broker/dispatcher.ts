@@ -20,6 +20,7 @@ import type { FrameDoor, RequestHandler, RequestTable } from './parts.ts';
 import { type Session, sessionOf } from './replies/index.ts';
 import { refusalOf } from './response-codes.ts';
 import { isSendCode, refuseUnreadable, type SendPath } from './send/index.ts';
+import { isParkedRequest } from './write-codes.ts';
 
 const log = createLog('broker');
 
@@ -154,8 +155,7 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
   }
 
   #request(connection: ServerConnection, request: RemotingCommand, frame: Buffer): void {
-    const isEnd = request.code === RequestCode.END_TRANSACTION;
-    if (isEnd && this.#admission.current.state === 'parked') {
+    if (isParkedRequest(request.code) && this.#admission.current.state === 'parked') {
       const { opaque } = request;
       this.#gate(connection, frame, { opaque, isOneway: isOneway(request) });
       return;

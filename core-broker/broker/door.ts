@@ -86,6 +86,7 @@ export interface StandbyMetadataSink {
     groups: unknown;
     consumerOffsets: unknown;
     delayOffsets: unknown;
+    requestModes?: unknown;
     timerCheckpoint?: string | undefined;
   }): { topics: number; groups: number; offsets: number; delayLevels: number };
 }

@@ -41,6 +41,10 @@ export interface ScheduleService {
 /** Timer times of the source, as a standby takes them over. */
 export interface MirroredTimers {
   mirror(checkpoint: Buffer): Promise<void>;
+  /** The log here is proven to hold all of the source's: the times taken last count. */
+  adopt(): Promise<void>;
+  /** Resolves when the service, told to stop, has written down how far it came. */
+  stopped(): Promise<void>;
 }
 
 export interface RegistrationRole {

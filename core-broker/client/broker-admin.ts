@@ -14,6 +14,7 @@ import {
   decodeTopicStats,
   type MessageQueue,
   newSubscriptionGroup,
+  parseJsonObject,
   RequestCode,
   ResponseCode,
   type SubscriptionGroupConfig,
@@ -124,6 +125,13 @@ export class BrokerAdmin {
     const request = { code: RequestCode.GET_TIMER_CHECK_POINT };
     const response = await this.#peer.invoke(address, request, this.#timeoutMs);
     return response.code === 0 ? response.body : undefined;
+  }
+
+  /** How groups ask for messages, code 402; undefined when the broker is older than that. */
+  async requestModes(address: string): Promise<Record<string, unknown> | undefined> {
+    const request = { code: RequestCode.GET_ALL_MESSAGE_REQUEST_MODE };
+    const response = await this.#peer.invoke(address, request, this.#timeoutMs);
+    return response.code === 0 ? parseJsonObject(response.body) : undefined;
   }
 
   /** Raw record at a commit-log offset, code 33. @throws DrError NOT_FOUND */

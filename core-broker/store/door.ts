@@ -203,6 +203,13 @@ export interface MessageStore {
    * `isUnused` says no in the tick of the deletion, or on a standby. Durable on return.
    */
   removeTopic(name: string, isUnused: () => boolean): Promise<boolean>;
+  /** Deletions whose records still lie in the log: topic -> end of the log at that moment. */
+  deletedTopics(): Record<string, number>;
+  /**
+   * Standby only: deletes the queues that the source had deleted when its log ended there, as far as
+   * the copy has come; what lies behind is left to the next call. Durable on return.
+   */
+  followDeletions(ends: Record<string, number>): void;
   /** Topics that have queues. */
   topicNames(): string[];
   /** Deletes log files that reached their age, at any hour. */

@@ -229,6 +229,25 @@ export class FileMessageStore implements MessageStore {
     return true;
   }
 
+  deletedTopics(): Record<string, number> {
+    return this.#parts.deleted.content();
+  }
+
+  followDeletions(ends: Record<string, number>): void {
+    const { state, topics, deleted, guard } = this.#parts;
+    if (guard.state.role !== 'standby') return;
+    for (const [name, end] of Object.entries(ends)) {
+      // Why not before: records on their way would bring the queue back.
+      if (end > state.dispatched) continue;
+      if (!deleted.follow(name, end)) continue;
+      for (const queue of topics.queuesOf(name)) {
+        // A queue that began anew behind the deletion was emptied by its first record.
+        const isOld = queue.max > 0 && queue.physicalAt(queue.max - 1) < end;
+        if (isOld) queue.wipe();
+      }
+    }
+  }
+
   topicNames(): string[] {
     return this.#parts.topics.topicNames();
   }

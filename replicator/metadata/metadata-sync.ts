@@ -1,5 +1,5 @@
-// Copies topics, groups, consumer offsets and the progress of delayed and timer delivery from the source
-// (codes 21, 201, 43, 45, 60) and hands them to the standby, on a clock and once more for a switchover.
+// Copies topics, groups, request modes, consumer offsets and the progress of delayed and timer delivery
+// from the source (codes 21, 201, 402, 43, 45, 60) and hands them to the standby, on a clock and once more for a switchover.
 // Order: offsets are asked for last, so they never belong to a topic or group the snapshot lacks.
 // What is ahead of the copied data is the sink's to clamp.
 // Invariant: snapshots are applied in the order in which they were begun, none after its signal fired.
@@ -61,6 +61,7 @@ export class MetadataSync {
     const turn = ++this.#turn;
     const topics = await this.#admin.topicTable(this.#source);
     const groups = await this.#admin.groupTable(this.#source);
+    const requestModes = await this.#admin.requestModes(this.#source);
     const consumerOffsets = await this.#admin.consumerOffsets(this.#source);
     const delayOffsets = await this.#admin.delayOffsets(this.#source);
     const timerTimes = await this.#admin.timerCheckpoint(this.#source);
@@ -72,6 +73,7 @@ export class MetadataSync {
       groups: this.#chosenGroups(groups),
       consumerOffsets: this.#chosenOffsets(consumerOffsets),
       delayOffsets,
+      requestModes: requestModes && this.#chosenModes(requestModes),
       timerCheckpoint: timerTimes?.toString('base64'),
     });
     // The digest is of what the source said, so that it can be compared with its sealed-tail token.
@@ -100,6 +102,16 @@ export class MetadataSync {
     const entries = Object.entries(table.subscriptionGroupTable);
     const chosen = entries.filter(([group]) => this.#isGroup(group));
     return { ...table, subscriptionGroupTable: Object.fromEntries(chosen) };
+  }
+
+  #chosenModes({ messageRequestModeMap }: Record<string, unknown>): object {
+    const topics = Object.entries((messageRequestModeMap ?? {}) as Record<string, object>)
+      .filter(([topic]) => this.#isTopic(topic))
+      .map(([topic, groups]) => {
+        const chosen = Object.entries(groups).filter(([group]) => this.#isGroup(group));
+        return [topic, Object.fromEntries(chosen)];
+      });
+    return { messageRequestModeMap: Object.fromEntries(topics) };
   }
 
   #chosenOffsets(table: ConsumerOffsetTable): ConsumerOffsetTable {

@@ -1,5 +1,5 @@
 // The smallest link that follows every rule: signed attach, classic HA stream, exact append, metadata by
-// codes 21, 201, 43, 45 and 60. Step by step under a test's control, with a place to tamper with bytes.
+// codes 21, 201, 43, 45, 60 and 402. Step by step under a test's control, with a place to tamper with bytes.
 import { DrError, type Epoch } from '../../core-broker/base/index.ts';
 import type { Broker, LinkControl } from '../../core-broker/broker/index.ts';
 import type { DrClient, PeerClient } from '../../core-broker/client/index.ts';
@@ -91,6 +91,7 @@ export class MiniLink implements LinkControl {
       groups: await read(201),
       consumerOffsets: await read(43),
       delayOffsets: await read(45),
+      requestModes: await read(402),
       timerCheckpoint: timers.body?.toString('base64'),
     });
     if (counts === undefined) throw new Error('no metadata sink');

@@ -8,7 +8,7 @@ import {
   ResponseCode,
   type ResponseInit,
 } from '../../protocol/index.ts';
-import type { HandlerContext } from '../handler-context.ts';
+import { type HandlerContext, requireOwnMetadata } from '../handler-context.ts';
 import { OK } from '../response-codes.ts';
 
 export function addMaintenanceHandlers(context: HandlerContext): void {
@@ -29,10 +29,13 @@ export function addMaintenanceHandlers(context: HandlerContext): void {
 }
 
 /** Queues of topics that nobody has configured any more. */
-async function cleanUnused({ parts }: HandlerContext): Promise<ResponseInit> {
-  const { store, tables } = parts;
+async function cleanUnused(context: HandlerContext): Promise<ResponseInit> {
+  requireOwnMetadata(context);
+  const { store, tables, admission } = context.parts;
   for (const name of store.topicNames()) {
-    const isUnused = (): boolean => !isSystemTopic(name) && tables.topics.find(name) === undefined;
+    // Asked again in the tick of the deletion: a seal in between has counted these queues.
+    const isUnused = (): boolean =>
+      admission.current.mayCreate && !isSystemTopic(name) && tables.topics.find(name) === undefined;
     if (isUnused()) await store.removeTopic(name, isUnused);
   }
   return OK;

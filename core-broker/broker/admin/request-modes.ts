@@ -1,8 +1,7 @@
-// How a group asks for messages of a topic: config/messageRequestMode.json (401 sets, 402 shows). PULL is
+// How a group asks for messages of a topic: 401 sets, 402 shows (metadata/request-modes.ts). PULL is
 // the only mode there is; a client that was told POP by 400 would send codes that are answered with 3.
 // Entries of a stock broker that say POP are kept in the file and answered as PULL.
 // Source: MessageRequestModeManager, QueryAssignmentProcessor, behaviour only.
-import * as path from 'node:path';
 import {
   isRetryTopic,
   parseJsonObject,
@@ -11,19 +10,14 @@ import {
   ResponseCode,
 } from '../../protocol/index.ts';
 import { type HandlerContext, requireOwnMetadata } from '../handler-context.ts';
-import { asObject, type JsonObject, readJsonFile, writeJsonFile } from '../metadata/index.ts';
 import { OK, okJson, refuse } from '../response-codes.ts';
 
 export function addRequestModeHandlers(context: HandlerContext): void {
-  const { requests, config } = context.parts;
-  const file = path.join(config.storePathRootDir, 'config', 'messageRequestMode.json');
-  const modes = asObject(readJsonFile(file)?.['messageRequestModeMap']);
-  const content = (): JsonObject => ({ messageRequestModeMap: modes });
-  requests.on(RequestCode.GET_ALL_MESSAGE_REQUEST_MODE, () => okJson(content()));
+  const { requests, tables } = context.parts;
+  requests.on(RequestCode.GET_ALL_MESSAGE_REQUEST_MODE, () => okJson(tables.modes.content()));
   requests.on(RequestCode.SET_MESSAGE_REQUEST_MODE, (request) => {
     const { topic, group, body } = checked(context, request);
-    modes[topic] = { ...asObject(modes[topic]), [group]: body };
-    writeJsonFile(file, content());
+    tables.modes.put(topic, group, body);
     return OK;
   });
 }

@@ -5,5 +5,6 @@ export * from './delay-offsets.ts';
 export * from './group-table.ts';
 export { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
 export * from './open-metadata.ts';
+export * from './request-modes.ts';
 export * from './tables.ts';
 export * from './topic-table.ts';

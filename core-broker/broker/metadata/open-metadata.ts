@@ -22,6 +22,7 @@ import { ConsumerOffsets, type OffsetKey } from './consumer-offsets.ts';
 import { DelayOffsets } from './delay-offsets.ts';
 import { GroupTable } from './group-table.ts';
 import { asObject, type JsonObject } from './json-file.ts';
+import { RequestModes } from './request-modes.ts';
 import type { AppliedCounts, MetadataContent, MetadataTables } from './tables.ts';
 import { TopicTable } from './topic-table.ts';
 
@@ -51,6 +52,7 @@ export function openMetadata(options: MetadataOptions): MetadataTables {
     clock,
   );
   const delays = new DelayOffsets(file('delayOffset.json'), clock);
+  const modes = new RequestModes(file('messageRequestMode.json'));
   topics.put(...bootTopics(config).filter((topic) => needsBoot(topics, topic)));
   groups.put(
     ...[...SYSTEM_GROUPS]
@@ -62,13 +64,15 @@ export function openMetadata(options: MetadataOptions): MetadataTables {
     groups,
     offsets,
     delays,
+    modes,
     snapshot: () => ({
       topics: topics.content(),
       groups: groups.content(),
       consumerOffsets: offsets.content(),
       delayOffsets: delays.content(),
+      requestModes: modes.content(),
     }),
-    apply: (content) => apply({ topics, groups, offsets, delays }, options, content),
+    apply: (content) => apply({ topics, groups, offsets, delays, modes }, options, content),
     offsetLines: () => ({
       consumer: consumerLines(offsets, store),
       delay: delayLines(delays, store),
@@ -120,7 +124,7 @@ function bootTopics(config: BrokerConfig): TopicConfig[] {
   return made;
 }
 
-type Parts = Pick<MetadataTables, 'topics' | 'groups' | 'offsets' | 'delays'>;
+type Parts = Pick<MetadataTables, 'topics' | 'groups' | 'offsets' | 'delays' | 'modes'>;
 
 function apply(parts: Parts, options: MetadataOptions, content: MetadataContent): AppliedCounts {
   const { config, store } = options;
@@ -135,6 +139,8 @@ function apply(parts: Parts, options: MetadataOptions, content: MetadataContent)
     })),
     (topic) => isBrokerTopic(topic.topicName, config),
   );
+  // Order: before offsets, which are clamped to what is left of the queues.
+  store.followDeletions(deletionsOf(content.topics));
   parts.groups.replaceAll(
     Object.entries(groups).map(([name, value]) => ({
       ...readSubscriptionGroup(value, name),
@@ -143,6 +149,7 @@ function apply(parts: Parts, options: MetadataOptions, content: MetadataContent)
     (name) => SYSTEM_GROUPS.has(name) || parts.offsets.isStandbyGroup(name),
   );
   parts.groups.replaceForbidden(asObject(content.groups)['forbiddenTable']);
+  parts.modes.replaceAll(content.requestModes);
   const offsets = parts.offsets.replaceAll(content.consumerOffsets, (key, offset) =>
     clampOffset(store, key, offset),
   );
@@ -165,6 +172,12 @@ export const isBrokerTopic = (topic: string, config: BrokerConfig): boolean =>
   topic === config.brokerClusterName ||
   topic === config.brokerName ||
   topic === replyTopic(config.brokerClusterName);
+
+function deletionsOf(topics: unknown): Record<string, number> {
+  const rows = Object.entries(asObject(asObject(topics)['drDeletedTopics']));
+  const sound = rows.filter((row): row is [string, number] => Number.isSafeInteger(row[1]));
+  return Object.fromEntries(sound);
+}
 
 function tableOf(content: unknown, name: string): JsonObject {
   const table = asObject(content)[name];

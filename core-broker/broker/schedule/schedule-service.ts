@@ -94,10 +94,11 @@ export class DelayDelivery implements ScheduleService {
       }
       const records = decodeRecords(Buffer.concat(batch.chunks));
       const due = records.filter((record) => this.#isDue(record, level));
-      const end = this.#appendAll(due);
-      if (due.length > 0) await store.durable(end);
-      const last = due.at(-1);
+      const { end, count, failure } = this.#appendAll(due);
+      if (count > 0) await store.durable(end);
+      const last = due[count - 1];
       if (last) delays.set(level.number, last.queueOffset + 1);
+      if (failure) throw failure;
       if (due.length < records.length || !last) return;
     }
   }
@@ -119,36 +120,42 @@ export class DelayDelivery implements ScheduleService {
     return record.storeTimestampMs + level.delayMs <= this.#options.clock.nowMs();
   }
 
-  /** Appends in order; @returns the end of the last one. */
-  #appendAll(records: DecodedRecord[]): number {
+  /** Appends in order until the store refuses: what went in before must not come again. */
+  #appendAll(records: DecodedRecord[]): { end: number; count: number; failure?: DrError } {
     let end = 0;
-    for (const record of records) {
-      const properties = parseMessageProperties(record.properties);
-      const topic = properties.get(Property.REAL_TOPIC);
-      if (topic === undefined) {
-        log.error(
-          'schedule.orphan',
-          'a delayed message names no real topic and stays undelivered',
-          {
-            physicalOffset: record.physicalOffset,
-          },
-        );
-        continue;
+    for (const [count, record] of records.entries()) {
+      try {
+        end = Math.max(end, this.#append(record));
+      } catch (reason) {
+        return { end, count, failure: DrError.from(reason) };
       }
-      const result = this.#options.writer.append({
-        topic: this.#options.store.topic(topic),
-        queueId: Number(properties.get(Property.REAL_QID) ?? 0),
-        body: record.body,
-        properties: record.properties,
-        bornTimestampMs: record.bornTimestampMs,
-        bornHost: record.bornHost,
-        flag: record.flag,
-        sysFlag: record.sysFlag,
-        reconsumeTimes: record.reconsumeTimes,
-      });
-      end = result.physicalOffset + result.sizeBytes;
     }
-    return end;
+    return { end, count: records.length };
+  }
+
+  /** @returns the end of the delivered message, 0 when there is nowhere to deliver it to */
+  #append(record: DecodedRecord): number {
+    const properties = parseMessageProperties(record.properties);
+    const topic = properties.get(Property.REAL_TOPIC);
+    if (topic === undefined) {
+      const { physicalOffset } = record;
+      log.error('schedule.orphan', 'a delayed message names no real topic and stays undelivered', {
+        physicalOffset,
+      });
+      return 0;
+    }
+    const result = this.#options.writer.append({
+      topic: this.#options.store.topic(topic),
+      queueId: Number(properties.get(Property.REAL_QID) ?? 0),
+      body: record.body,
+      properties: record.properties,
+      bornTimestampMs: record.bornTimestampMs,
+      bornHost: record.bornHost,
+      flag: record.flag,
+      sysFlag: record.sysFlag,
+      reconsumeTimes: record.reconsumeTimes,
+    });
+    return result.physicalOffset + result.sizeBytes;
   }
 
   #pause(level: Level, reason: DrError): void {

@@ -110,6 +110,11 @@ export class TimerService implements ScheduleService {
     return this.#mirrored.take(checkpoint);
   }
 
+  /** The copied log was proven complete: the times taken last are believed. */
+  adopt(): Promise<void> {
+    return this.#mirrored.adopt();
+  }
+
   /** Code 60: what is on disk, so that a copy of it never claims what a crash here would undo. */
   checkpoint(): Buffer {
     return encodeCheckpoint(this.#saved);

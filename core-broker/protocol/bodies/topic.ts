@@ -27,6 +27,8 @@ export interface TopicConfig {
 export interface TopicConfigTable {
   dataVersion: DataVersion;
   topicConfigTable: Record<string, TopicConfig>;
+  /** Ours, only when there are any: deleted topic -> end of the log at that moment. */
+  drDeletedTopics?: Record<string, number>;
 }
 
 export const newDataVersion = (nowMs: number): DataVersion => ({
@@ -91,7 +93,14 @@ export function readTopicConfigTable(value: unknown): TopicConfigTable {
   return {
     dataVersion: readDataVersion(fields['dataVersion']),
     topicConfigTable: mapValues(fields['topicConfigTable'], readTopicConfig),
+    ...readDeleted(fields['drDeletedTopics']),
   };
+}
+
+function readDeleted(value: unknown): { drDeletedTopics?: Record<string, number> } {
+  if (typeof value !== 'object' || value === null) return {};
+  const rows = Object.entries(value).filter(([, end]) => Number.isSafeInteger(end) && end > 0);
+  return { drDeletedTopics: Object.fromEntries(rows) };
 }
 
 /** @throws DrError PROTOCOL */

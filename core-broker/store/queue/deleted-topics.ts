@@ -24,6 +24,19 @@ export class DeletedTopics {
     return this.#ends.size === 0;
   }
 
+  /** Topic -> end of the log when its queues were deleted, as far as the log still reaches. */
+  content(): Record<string, number> {
+    return Object.fromEntries(this.#ends);
+  }
+
+  /** A deletion of the source this log is copied from. @returns false when it is known. Durable */
+  follow(topic: string, end: number): boolean {
+    if ((this.#ends.get(topic) ?? 0) >= end) return false;
+    this.#ends.set(topic, end);
+    this.#save();
+    return true;
+  }
+
   /** Whether a record of the topic at this place belongs to deleted queues. */
   hides(topic: string, physicalOffset: number): boolean {
     return physicalOffset < (this.#ends.get(topic) ?? 0);

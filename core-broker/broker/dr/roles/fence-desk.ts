@@ -5,7 +5,7 @@
 // expired one means the operation took longer than it promised and must start again.
 // Invariant: only the operation that sealed unseals, and never once another region has a higher epoch.
 // Source: switchover "Planned: two-phase fence", "Abort".
-import { createLog, DrError } from '../../../base/index.ts';
+import { createLog, DrError, sleep } from '../../../base/index.ts';
 import { decodeCommand, type FenceRequest, isOneway } from '../../../protocol/index.ts';
 import type { ServerConnection } from '../../../remoting/index.ts';
 import type { BrokerParts } from '../../parts.ts';
@@ -17,6 +17,8 @@ const log = createLog('dr');
 /** Parked bytes appended before the log is given time to write them. */
 const RELEASE_SLICE_BYTES = 8 * 1024 * 1024;
 const SWEEP_MS = 50;
+/** Longest wait of a seal for the timers' last save; later it costs lookups, never a message. */
+const TIMERS_MS = 500;
 /** The fence of a lease that ran out: it refuses, since nobody promised to lift it soon. */
 const LEASE_OP = 'lease-ran-out';
 
@@ -71,6 +73,9 @@ export class FenceDesk {
     const isSealedByMe = guard.writeState === 'sealed' && guard.state.sealedBy === opId;
     if (this.fencedBy === opId || isSealedByMe) return;
     if (guard.writeState !== 'open') throw this.#wrongState('fence');
+    // Order: what the services of the active side still owe the log goes in before the fence, and the
+    // timers write down how far they came while the switch goes on.
+    this.#with.parts.schedule.stop();
     this.#setFence(opId);
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => this.#expire(opId), deadlineMs);
@@ -87,7 +92,7 @@ export class FenceDesk {
 
   /** Durable on return; everything appended before is on disk, dispatched and counted. */
   async seal(opId: string): Promise<void> {
-    const { store, schedule, tables } = this.#with.parts;
+    const { store, schedule, timers, tables } = this.#with.parts;
     const { guard } = store;
     this.#with.retired.refuse(opId);
     const isRepeated = guard.writeState === 'sealed' && guard.state.sealedBy === opId;
@@ -98,6 +103,8 @@ export class FenceDesk {
       this.#with.refresh(`sealed by ${opId}`);
     }
     schedule.stop();
+    // So that the last copy of the timer times, which follows, is exact: nothing is delivered twice.
+    await Promise.race([timers.stopped(), sleep(TIMERS_MS)]);
     await store.flush();
     await store.dispatched();
     // Order: whoever waited for these bytes (delivery of delayed messages) moves its offset first.

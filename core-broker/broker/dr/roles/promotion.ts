@@ -138,8 +138,10 @@ export class RoleChange {
       await store.flush();
       await this.#endAtRecord(request);
       await store.dispatched();
-      if (request.token !== null) await this.#verify(request.token);
-      else adoptUnknownTopics(parts);
+      if (request.token !== null) {
+        await this.#verify(request.token);
+        await parts.timers.adopt().catch(noteProblem);
+      } else adoptUnknownTopics(parts);
       parts.tables.save();
       // Time has passed: what was heard meanwhile counts, in the tick of the act.
       this.#checkPromote(request);
