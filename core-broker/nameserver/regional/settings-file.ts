@@ -10,12 +10,19 @@ import {
   readTextIfExists,
   writeAtomicSync,
 } from '../../base/index.ts';
-import { INERT_KEYS, NAMESERVER_KEYS } from '../config/keys.ts';
+import { INERT_KEYS, NAMESERVER_KEYS, SECURITY_KEYS } from '../config/keys.ts';
 import type { NameserverConfig } from '../config/load.ts';
 
 export type UpdateOutcome = { kind: 'done' } | { kind: 'forbidden' } | { kind: 'bad'; why: string };
 
-const ALWAYS_FORBIDDEN = ['configBlackList', 'configStorePath', 'kvConfigPath', 'rocketmqHome'];
+/** Names of files of this machine, and what keeps others out: nobody changes those from outside. */
+const ALWAYS_FORBIDDEN = [
+  'configBlackList',
+  'configStorePath',
+  'kvConfigPath',
+  'rocketmqHome',
+  ...Object.keys(SECURITY_KEYS),
+];
 
 /** `key=value` lines, sorted, of everything in force. */
 export function settingsText(config: NameserverConfig): string {

@@ -153,17 +153,21 @@ describe('settings', () => {
   });
 
   test('an update is applied, kept with its comments, and refused for forbidden keys', () => {
-    const config = load('# mine\nlistenPort=9876\norderMessageEnable=\\\n  false\nuseTLS=false\n');
-    const text = 'orderMessageEnable=true\nenableTopicList=false\nuseTLS=true\nnonsense=1\n';
+    const config = load(
+      '# mine\nlistenPort=9876\norderMessageEnable=\\\n  false\nmetricsLabel=a\n',
+    );
+    const text = 'orderMessageEnable=true\nenableTopicList=false\nmetricsLabel=b\nnonsense=1\n';
     expect(updateSettings(config, text)).toEqual({ kind: 'done' });
     expect(config.settings.orderMessageEnable).toBe(true);
-    expect(settingsText(config)).toContain('useTLS=true\n');
+    expect(settingsText(config)).toContain('metricsLabel=b\n');
     const saved = fs.readFileSync(path.join(folder, 'ns.conf'), 'utf8');
     expect(saved).toContain('# mine\n');
     expect(saved).not.toContain('nonsense');
     const again = loadNameserverConfig(path.join(folder, 'ns.conf'));
     expect(again.settings).toMatchObject({ orderMessageEnable: true, enableTopicList: false });
-    expect(updateSettings(config, 'kvConfigPath=/x\n')).toEqual({ kind: 'forbidden' });
+    for (const line of ['kvConfigPath=/x\n', 'useTLS=false\n', 'tls.server.mode=disabled\n']) {
+      expect(updateSettings(config, line), line).toEqual({ kind: 'forbidden' });
+    }
     expect(updateSettings(config, 'waitSecondsForService=soon\n').kind).toBe('bad');
     expect(config.settings.waitSecondsForService).toBe(45);
   });
