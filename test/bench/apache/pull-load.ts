@@ -4,9 +4,9 @@
 //   node test/bench/apache/pull-load.ts HOST:PORT [--topic T] [--queues Q] [--tags EXPRESSION]
 //     [--readers R] [--connections M] [--seconds D] [--warmup S] [--once] [--pid SERVER_PID]
 import { parseArgs } from 'node:util';
-import { createPeerClient, type PeerClient } from '../../../core-broker/client/index.ts';
 import { PullSysFlag, RequestCode, ResponseCode } from '../../../core-broker/protocol/index.ts';
 import { cpuUsOf } from '../programs.ts';
+import { type Answer, PullLane } from './pull-lane.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -26,7 +26,6 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const TIMEOUT_MS = 10_000;
 const POLL_MS = 1_000;
 const PULL_MAX = 32;
 const FINE: ReadonlySet<number> = new Set([
@@ -38,53 +37,58 @@ const totals = { bytes: 0, pulls: 0, refused: undefined as string | undefined };
 let isOver = false;
 
 interface Reader {
-  peer: PeerClient;
-  address: string;
+  lane: PullLane;
   group: string;
   queueId: number;
+  first: number;
+  end: number;
 }
 
-async function offsetOf(reader: Reader, code: number): Promise<number> {
-  const ext = { topic: values.topic, queueId: reader.queueId };
-  const answer = await reader.peer.invoke(reader.address, { code, ext }, TIMEOUT_MS);
-  return Number(answer.ext['offset'] ?? 0);
+function ask(lane: PullLane, code: number, ext: Record<string, unknown>): Promise<Answer> {
+  return new Promise((resolve) => lane.ask(code, ext, resolve));
 }
 
 async function read(reader: Reader): Promise<void> {
-  const first = await offsetOf(reader, RequestCode.GET_MIN_OFFSET);
-  const end = await offsetOf(reader, RequestCode.GET_MAX_OFFSET);
-  if (first === end) return;
-  let offset = values.tail ? end : first;
-  while (!isOver) {
-    const answer = await reader.peer.invoke(reader.address, pullAt(reader, offset), TIMEOUT_MS);
-    if (!FINE.has(answer.code)) {
-      totals.refused ??= `${answer.code} ${answer.remark ?? ''}`;
-      return;
-    }
-    totals.bytes += answer.body?.length ?? 0;
-    totals.pulls++;
-    offset = Number(answer.ext['nextBeginOffset']);
-    if (values.tail || offset < end) continue;
-    if (values.once) return;
-    offset = first;
-  }
+  const { lane } = reader;
+  const queue = { topic: values.topic, queueId: reader.queueId };
+  reader.first = Number((await ask(lane, RequestCode.GET_MIN_OFFSET, queue)).ext['offset']);
+  reader.end = Number((await ask(lane, RequestCode.GET_MAX_OFFSET, queue)).ext['offset']);
+  if (reader.first === reader.end) return;
+  await new Promise<void>((done) => pull(reader, values.tail ? reader.end : reader.first, done));
 }
 
+/** One pull after the other, without a promise for each. */
+function pull(reader: Reader, offset: number, done: () => void): void {
+  reader.lane.ask(RequestCode.PULL_MESSAGE, pullAt(reader, offset), (answer) => {
+    if (!FINE.has(answer.code)) {
+      totals.refused ??= `${answer.code} ${answer.remark ?? ''}`;
+      done();
+      return;
+    }
+    totals.bytes += answer.bodyBytes;
+    totals.pulls++;
+    const next = Number(answer.ext['nextBeginOffset']);
+    const isAtEnd = !values.tail && next >= reader.end;
+    if (isOver || (isAtEnd && values.once)) done();
+    else pull(reader, isAtEnd ? reader.first : next, done);
+  });
+}
+
+/** Values are texts, as Java clients write them. */
 function pullAt(reader: Reader, offset: number) {
-  const ext = {
+  return {
     consumerGroup: reader.group,
     topic: values.topic,
-    queueId: reader.queueId,
-    queueOffset: offset,
-    maxMsgNums: PULL_MAX,
-    sysFlag: PullSysFlag.SUBSCRIPTION | (values.tail ? PullSysFlag.SUSPEND : 0),
-    commitOffset: 0,
-    suspendTimeoutMillis: POLL_MS,
+    queueId: String(reader.queueId),
+    queueOffset: String(offset),
+    maxMsgNums: String(PULL_MAX),
+    sysFlag: String(PullSysFlag.SUBSCRIPTION | (values.tail ? PullSysFlag.SUSPEND : 0)),
+    commitOffset: '0',
+    suspendTimeoutMillis: String(POLL_MS),
     subscription: values.tags,
-    subVersion: 0,
+    subVersion: '0',
     expressionType: 'TAG',
   };
-  return { code: RequestCode.PULL_MESSAGE, ext };
 }
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -92,30 +96,33 @@ const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(
 async function run(): Promise<void> {
   const address = positionals[0];
   if (address === undefined) throw new Error('usage: pull-load.ts HOST:PORT [options]');
-  const peers = Array.from({ length: Number(values.connections) }, () => createPeerClient());
+  const lanes = Array.from({ length: Number(values.connections) }, () => new PullLane(address));
   const reading: Promise<void>[] = [];
   for (let r = 0; r < Number(values.readers); r++) {
     for (let queueId = 0; queueId < Number(values.queues); queueId++) {
-      const peer = peers[(r + queueId) % peers.length] as PeerClient;
-      reading.push(read({ peer, address, group: `bench_reader_${r}`, queueId }));
+      const lane = lanes[(r + queueId) % lanes.length] as PullLane;
+      reading.push(read({ lane, group: `bench_reader_${r}`, queueId, first: 0, end: 0 }));
     }
   }
   const all = Promise.all(reading);
   if (!values.once) await wait(Number(values.warmup) * 1000);
-  const before = { ...totals, ms: performance.now(), cpuUs: serverCpu() };
+  const ownCpu = () => process.cpuUsage().user + process.cpuUsage().system;
+  const before = { ...totals, ms: performance.now(), cpuUs: serverCpu(), ownUs: ownCpu() };
   await Promise.race([all, wait(Number(values.seconds) * 1000)]);
   const seconds = (performance.now() - before.ms) / 1000;
   const bytes = totals.bytes - before.bytes;
+  const kib = Math.max(1, bytes / 1024);
   const answer = {
     mbPerSec: bytes / seconds / 1e6,
     bytes,
     pulls: totals.pulls - before.pulls,
     refused: totals.refused,
-    serverCpuUsPerKib: (serverCpu() - before.cpuUs) / Math.max(1, bytes / 1024),
+    serverCpuUsPerKib: (serverCpu() - before.cpuUs) / kib,
+    loadCpuUsPerKib: (ownCpu() - before.ownUs) / kib,
   };
   isOver = true;
   await all;
-  for (const peer of peers) peer.close();
+  for (const lane of lanes) lane.close();
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
