@@ -143,6 +143,7 @@ function addPaths(
     failure: (reason) => refusalOf(reason, admission.current),
   });
   store.onDurable((end) => release.onDurable(end));
+  dispatcher.usePulls(pulls);
   dispatcher.useSends(
     new SendPath({
       context,

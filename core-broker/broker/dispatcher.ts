@@ -1,5 +1,5 @@
-// Every frame of every client comes through here, in this order: ACL (if on), relay (if any), sends by their bytes,
-// everything else decoded and given to its handler. One mapping of errors to response codes.
+// Every frame of every client comes through here, in this order: ACL (if on), relay (if any), sends and pulls by their
+// bytes, everything else decoded and given to its handler. One mapping of errors to response codes.
 // A frame that is no frame closes its connection; nothing else of one client can touch another.
 import { createLog, DrError } from '../base/index.ts';
 import {
@@ -30,6 +30,11 @@ const NOT_ON_VIP: ReadonlySet<number> = new Set([
   RequestCode.LITE_PULL_MESSAGE,
 ]);
 
+/** Takes pulls by their bytes; false = not one of those. */
+export interface PullPath {
+  acceptScanned(connection: ServerConnection, chunk: Buffer, start: number, end: number): boolean;
+}
+
 type ConnectionListener = (connection: ServerConnection) => void;
 
 export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable {
@@ -43,6 +48,7 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
   readonly #closeListeners: ConnectionListener[] = [];
   readonly #forgetListeners: ConnectionListener[] = [];
   #sends: SendPath | undefined;
+  #pulls: PullPath | undefined;
   /** Undefined unless ACL is on: one branch per frame. */
   #guard: AclGuard | undefined;
   #vipPort = -1;
@@ -63,6 +69,10 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
 
   useSends(sends: SendPath): void {
     this.#sends = sends;
+  }
+
+  usePulls(pulls: PullPath): void {
+    this.#pulls = pulls;
   }
 
   /** From now on every frame passes the guard first. */
@@ -143,11 +153,17 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
       else this.#gate(connection, chunk.subarray(start, end), this.#view);
       return;
     }
+    if (this.#acceptPull(connection, chunk, start, end)) return;
     const request = decodeCommand(chunk, start, end);
     if (isResponse(request)) return;
     if (isSendCode(request.code))
       this.#unusualSend(connection, request, chunk.subarray(start, end));
     else this.#request(connection, request, chunk.subarray(start, end));
+  }
+
+  #acceptPull(connection: ServerConnection, chunk: Buffer, start: number, end: number): boolean {
+    if (this.#pulls === undefined || connection.localPort === this.#vipPort) return false;
+    return this.#pulls.acceptScanned(connection, chunk, start, end);
   }
 
   onBatchEnd(): void {

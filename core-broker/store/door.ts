@@ -104,7 +104,7 @@ export interface PullResult {
   minOffset: QueueOffset;
   maxOffset: QueueOffset;
   messageCount: number;
-  /** Concatenated records, or views of them; write them out before the next tick. */
+  /** Concatenated records, or views of them; copy them before the next tick and the next pull. */
   chunks: Buffer[];
   sizeBytes: number;
 }

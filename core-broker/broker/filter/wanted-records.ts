@@ -10,7 +10,6 @@ import {
   isTagExpression,
   Property,
   PullSysFlag,
-  type RemotingCommand,
   ResponseCode,
   type SubscriptionData,
   type SubscriptionGroupConfig,
@@ -18,15 +17,27 @@ import {
 } from '../../protocol/index.ts';
 import type { RecordFilter } from '../../store/index.ts';
 import type { ConsumerTable } from '../clients/index.ts';
-import { numberField } from '../fields.ts';
 import { refuse } from '../response-codes.ts';
 import { type ConsumerFilters, SQL92 } from './consumer-filters.ts';
 import type { FilterCache } from './filter-cache.ts';
+
+/** Tag expressions of requests that are remembered. */
+const TEXTS_MAX = 1_024;
+const TEXT_CHARACTERS_MAX = 1_024;
 
 export interface WantedRecords {
   /** undefined = all */
   tagCodes: ReadonlySet<number> | undefined;
   filter: RecordFilter | undefined;
+}
+
+/** What a pull says about what it wants. */
+export interface Wish {
+  topic: string;
+  sysFlag: number;
+  subVersion: number;
+  subscription: string | undefined;
+  expressionType: string | undefined;
 }
 
 export interface WantedContext {
@@ -40,12 +51,11 @@ export interface WantedContext {
 /** @throws DrError with response code 1, 16, 23, 24, 25, 27 or 28 */
 export function wantedRecords(
   context: WantedContext,
-  request: RemotingCommand,
-  { group, topic }: { group: SubscriptionGroupConfig; topic: string },
+  wish: Wish,
+  group: SubscriptionGroupConfig,
 ): WantedRecords {
-  const isInRequest = (numberField(request, 'sysFlag') & PullSysFlag.SUBSCRIPTION) !== 0;
-  if (isInRequest) return fromRequest(context, request, topic);
-  const subVersion = numberField(request, 'subVersion', 0);
+  if ((wish.sysFlag & PullSysFlag.SUBSCRIPTION) !== 0) return fromRequest(context, wish);
+  const { topic, subVersion } = wish;
   const subscription = subscriptionOf(context, group, topic);
   if (subscription.subVersion < subVersion) {
     refuse(ResponseCode.SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest");
@@ -77,13 +87,9 @@ export function requirePropertyFilter(
   );
 }
 
-function fromRequest(
-  context: WantedContext,
-  request: RemotingCommand,
-  topic: string,
-): WantedRecords {
-  const { expressionType, subscription = '' } = request.ext;
-  if (isTagExpression(expressionType)) return byTags(tagSubscription(topic, subscription, 0));
+function fromRequest(context: WantedContext, wish: Wish): WantedRecords {
+  const { topic, expressionType, subscription = '' } = wish;
+  if (isTagExpression(expressionType)) return byText(subscription);
   requirePropertyFilter(context.config, expressionType);
   try {
     if (expressionType !== SQL92) throw new DrError('USAGE', `unknown type ${expressionType}`);
@@ -132,10 +138,32 @@ function subscriptionOf(
   );
 }
 
-const byTags = ({ codeSet }: SubscriptionData): WantedRecords => ({
-  tagCodes: codeSet.length === 0 ? undefined : new Set(codeSet),
-  filter: undefined,
-});
+const ALL: WantedRecords = { tagCodes: undefined, filter: undefined };
+
+/** Code sets of subscriptions: one is asked for at every pull of its consumers. */
+const known = new WeakMap<SubscriptionData, WantedRecords>();
+const knownTexts = new Map<string, SubscriptionData>();
+
+function byTags(subscription: SubscriptionData): WantedRecords {
+  const { codeSet } = subscription;
+  if (codeSet.length === 0) return ALL;
+  const present = known.get(subscription);
+  if (present !== undefined) return present;
+  const made = { tagCodes: new Set(codeSet), filter: undefined };
+  known.set(subscription, made);
+  return made;
+}
+
+/** An expression that comes with the pull; what tags mean depends on nothing else. */
+function byText(expression: string): WantedRecords {
+  let subscription = knownTexts.get(expression);
+  if (subscription === undefined) {
+    subscription = tagSubscription('', expression, 0);
+    if (knownTexts.size >= TEXTS_MAX) knownTexts.clear();
+    if (expression.length <= TEXT_CHARACTERS_MAX) knownTexts.set(expression, subscription);
+  }
+  return byTags(subscription);
+}
 
 /** On a retry topic the expression of the message's first topic decides, where that is switched on. */
 function forTopic(context: WantedContext, topic: string, filter: RecordFilter): RecordFilter {

@@ -3,19 +3,17 @@
 // Arrivals of one dispatch round wake a pull once, after the round, so that it returns a full batch.
 // Invariant: a held pull is answered exactly once. Source: PullRequestHoldService, behaviour only.
 import { type Clock, LIMITS } from '../../base/index.ts';
-import type { RemotingCommand } from '../../protocol/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { QueueRef } from '../../store/index.ts';
 import type { PullHolder } from '../parts.ts';
+import type { PullRequest } from './pull-request.ts';
 
 /** How late an expired pull may be answered. */
 const SWEEP_MS = 200;
 
 export interface HeldPull {
   connection: ServerConnection;
-  request: RemotingCommand;
-  topic: string;
-  queueId: number;
+  request: PullRequest;
   /** First offset that was not looked at: what the consumer wants, or behind what a filter refused. */
   offset: number;
   tagCodes: ReadonlySet<number> | undefined;
@@ -56,11 +54,12 @@ export class HeldPulls implements PullHolder {
   /** @returns false when too many pulls wait already */
   hold(pull: HeldPull): boolean {
     if (this.#count >= LIMITS.heldPullsMax) return false;
-    const queues: Queues = this.#topics.get(pull.topic) ?? new Map();
-    this.#topics.set(pull.topic, queues);
-    const list = queues.get(pull.queueId);
+    const { topic, queueId } = pull.request;
+    const queues: Queues = this.#topics.get(topic) ?? new Map();
+    this.#topics.set(topic, queues);
+    const list = queues.get(queueId);
     if (list) list.push(pull);
-    else queues.set(pull.queueId, [pull]);
+    else queues.set(queueId, [pull]);
     this.#count++;
     return true;
   }

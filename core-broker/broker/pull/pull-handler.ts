@@ -1,13 +1,14 @@
 // PULL_MESSAGE and LITE_PULL_MESSAGE: checks, one store read, an answer with the records as they lie in
-// the log, or a place among the held pulls. The answer's header is encoded once, the records are
-// written behind it without a copy of ours. Source: PullMessageProcessor, behaviour only.
+// the log, or a place among the held pulls. Pulls come scanned (acceptScanned) or decoded (handle); both
+// take the same checks, each time. Records go into the connection's output, with one copy.
+// Source: PullMessageProcessor, behaviour only.
 import * as os from 'node:os';
 import {
   encodeResponse,
   Perm,
+  PullRequestView,
   PullSysFlag,
   type RemotingCommand,
-  RequestCode,
   ResponseCode,
   type ResponseInit,
   type SubscriptionGroupConfig,
@@ -15,7 +16,6 @@ import {
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { ColdLimit, PullResult, PullStatus } from '../../store/index.ts';
 import type { ConsumerTable } from '../clients/index.ts';
-import { numberField, textField } from '../fields.ts';
 import {
   type ConsumerFilters,
   type FilterCache,
@@ -23,11 +23,13 @@ import {
   type WantedRecords,
   wantedRecords,
 } from '../filter/index.ts';
-import type { Creation, OffsetKey, Topic } from '../metadata/index.ts';
+import type { Creation, Topic } from '../metadata/index.ts';
 import type { BrokerParts } from '../parts.ts';
 import { refusalOf, refuse } from '../response-codes.ts';
 import type { BrokerStats } from '../stats/index.ts';
 import { type HeldPull, HeldPulls } from './held-pulls.ts';
+import { FoundTemplate } from './pull-reply.ts';
+import { decodedPull, PullReader, type PullRequest } from './pull-request.ts';
 import { SlowReaders } from './slow-readers.ts';
 
 /** Never longer than the clients' read time-out of 30 s. */
@@ -57,10 +59,10 @@ export interface PullContext {
 }
 
 /** A checked pull. */
-interface Pull extends OffsetKey, WantedRecords {
+interface Pull extends WantedRecords {
+  request: PullRequest;
+  /** Where to read; a held pull may have moved on. */
   offset: number;
-  messagesMax: number;
-  sysFlag: number;
   topicConfig: Topic['config'];
   groupConfig: SubscriptionGroupConfig;
 }
@@ -68,6 +70,9 @@ interface Pull extends OffsetKey, WantedRecords {
 export class PullHandler {
   readonly #context: PullContext;
   readonly #wanted: WantedContext;
+  readonly #reader = new PullReader(new PullRequestView());
+  readonly #found = new FoundTemplate();
+  readonly #header: Buffer = Buffer.alloc(this.#found.bytesMax);
   readonly held: HeldPulls;
   readonly readers: SlowReaders;
 
@@ -88,20 +93,43 @@ export class PullHandler {
     context.parts.store.onArrival(this.held);
   }
 
+  /**
+   * Answers or holds the pull in [start, end).
+   * @returns false when it is none, is an odd one or will be refused: then handle() must get it
+   */
+  acceptScanned(connection: ServerConnection, chunk: Buffer, start: number, end: number): boolean {
+    const request = this.#reader.read(chunk, start, end);
+    if (request === undefined) return false;
+    let refusal: ResponseInit | undefined;
+    try {
+      refusal = this.#serve(request, connection);
+    } catch {
+      // Nothing was answered: handle() finds the same reason again and says it.
+      return false;
+    }
+    if (refusal !== undefined) connection.respond(request.opaque, refusal);
+    return true;
+  }
+
   /** First pass of a pull; undefined = answered or held. */
   handle(request: RemotingCommand, connection: ServerConnection): ResponseInit | undefined {
-    const pull = this.#check(request);
+    return this.#serve(decodedPull(request), connection);
+  }
+
+  /** Throws only before anything was answered. */
+  #serve(request: PullRequest, connection: ServerConnection): ResponseInit | undefined {
+    const pull = this.#check(request, request.offset);
     const { offsets } = this.#context.parts.tables;
-    this.#commit(request, pull);
-    const reset = offsets.takeReset(pull);
+    this.#commit(request);
+    const reset = offsets.takeReset(request);
     if (reset !== undefined) return this.#moveAnswer(pull, reset, 'OFFSET_RESET');
-    const bound = offsets.boundFor(pull, pull.offset);
+    const bound = offsets.boundFor(request, pull.offset);
     if (bound !== undefined) return this.#moveAnswer(pull, bound, 'OFFSET_OVERFLOW_BADLY');
     const startedMs = performance.now();
     const result = this.#read(pull);
     const isEmpty = codeOf(result, pull) === ResponseCode.PULL_NOT_FOUND;
-    if (isEmpty && this.#hold(request, connection, pull)) return undefined;
-    this.#write(request, connection, { pull, result, startedMs });
+    if (isEmpty && this.#hold(connection, pull)) return undefined;
+    this.#write(connection, { pull, result, startedMs });
     return undefined;
   }
 
@@ -110,10 +138,10 @@ export class PullHandler {
     const { request, connection } = held;
     try {
       const startedMs = performance.now();
-      const pull = { ...this.#check(request), offset: held.offset };
+      const pull = this.#check(request, held.offset);
       const result = this.#read(pull);
       if (!isLast && this.#holdAgain(held, pull, result)) return;
-      this.#write(request, connection, { pull, result, startedMs });
+      this.#write(connection, { pull, result, startedMs });
     } catch (reason) {
       const refusal = refusalOf(reason, this.#context.parts.admission.current);
       connection.respond(request.opaque, refusal);
@@ -129,15 +157,13 @@ export class PullHandler {
     return this.held.hold({ ...held, offset: result.nextBeginOffset });
   }
 
-  #check(request: RemotingCommand): Pull {
+  #check(request: PullRequest, offset: number): Pull {
     const { parts, creation } = this.#context;
-    const topic = textField(request, 'topic');
-    const group = textField(request, 'consumerGroup');
-    const queueId = numberField(request, 'queueId');
+    const { topic, group, queueId } = request;
     if ((parts.config.brokerPermission & Perm.READ) === 0) {
       refuse(ResponseCode.NO_PERMISSION, 'the broker pulling message is forbidden');
     }
-    if (request.code === RequestCode.LITE_PULL_MESSAGE && !parts.config.litePullMessageEnable) {
+    if (request.isLite && !parts.config.litePullMessageEnable) {
       refuse(
         ResponseCode.NO_PERMISSION,
         `the broker[${parts.config.brokerIP1}] for lite pull consumer is forbidden`,
@@ -167,31 +193,25 @@ export class PullHandler {
           `[${topicConfig.readQueueNums}]`,
       );
     }
-    return {
-      ...wantedRecords(this.#wanted, request, { group: groupConfig, topic }),
-      topic,
-      group,
-      queueId,
-      offset: numberField(request, 'queueOffset'),
-      messagesMax: Math.max(numberField(request, 'maxMsgNums'), 1),
-      sysFlag: numberField(request, 'sysFlag'),
-      topicConfig,
-      groupConfig,
-    };
+    const { tagCodes, filter } = wantedRecords(this.#wanted, request, groupConfig);
+    return { request, offset, tagCodes, filter, topicConfig, groupConfig };
   }
 
   /** Pulls carry the consumer's progress; where commits are refused it is left out silently. */
-  #commit(request: RemotingCommand, pull: Pull): void {
-    if ((pull.sysFlag & PullSysFlag.COMMIT_OFFSET) === 0) return;
+  #commit(request: PullRequest): void {
+    if ((request.sysFlag & PullSysFlag.COMMIT_OFFSET) === 0) return;
     const { admission, tables } = this.#context.parts;
-    if (admission.current.commitRefusal(pull.group) !== undefined) return;
-    tables.offsets.commit(pull, numberField(request, 'commitOffset', -1));
+    if (admission.current.commitRefusal(request.group) !== undefined) return;
+    tables.offsets.commit(request, request.commitOffset);
   }
 
   #read(pull: Pull): PullResult {
     const { config, store } = this.#context.parts;
-    return store.pull(pull, pull.offset, {
-      messagesMax: Math.min(pull.messagesMax, config.maxTransferCountOnMessageInMemory),
+    return store.pull(pull.request, pull.offset, {
+      messagesMax: Math.min(
+        Math.max(pull.request.messagesMax, 1),
+        config.maxTransferCountOnMessageInMemory,
+      ),
       bytesMax: config.maxTransferBytesOnMessageInMemory,
       tagCodes: pull.tagCodes,
       filter: pull.filter,
@@ -212,28 +232,20 @@ export class PullHandler {
     };
   }
 
-  #hold(request: RemotingCommand, connection: ServerConnection, pull: Pull): boolean {
-    if ((pull.sysFlag & PullSysFlag.SUSPEND) === 0) return false;
+  #hold(connection: ServerConnection, pull: Pull): boolean {
+    const { request, offset, tagCodes } = pull;
+    if ((request.sysFlag & PullSysFlag.SUSPEND) === 0) return false;
     const { admission, clock, config } = this.#context.parts;
-    const wantedMs = config.longPollingEnable
-      ? numberField(request, 'suspendTimeoutMillis', 0)
-      : config.shortPollingTimeMills;
+    const wantedMs = config.longPollingEnable ? request.suspendMs : config.shortPollingTimeMills;
     const holdMs = Math.min(wantedMs, HOLD_MS_MAX, admission.current.holdMsMax);
     if (holdMs <= 0) return false;
-    return this.held.hold({
-      connection,
-      request,
-      topic: pull.topic,
-      queueId: pull.queueId,
-      offset: pull.offset,
-      tagCodes: pull.tagCodes,
-      deadlineMs: clock.monotonicMs() + holdMs,
-    });
+    const deadlineMs = clock.monotonicMs() + holdMs;
+    return this.held.hold({ connection, request, offset, tagCodes, deadlineMs });
   }
 
   /** The consumer goes on at `offset`: by order of the operator, or because what it read is lost. */
   #moveAnswer(pull: Pull, offset: number, remark: string): ResponseInit {
-    const bounds = this.#context.parts.store.bounds(pull);
+    const bounds = this.#context.parts.store.bounds(pull.request);
     return {
       code: ResponseCode.PULL_OFFSET_MOVED,
       remark,
@@ -247,32 +259,47 @@ export class PullHandler {
   }
 
   #write(
-    request: RemotingCommand,
     connection: ServerConnection,
     { pull, result, startedMs }: { pull: Pull; result: PullResult; startedMs: number },
   ): void {
-    this.#context.stats.countGet(pull.topic, pull.group, {
+    const { request, topicConfig, groupConfig } = pull;
+    this.#context.stats.countGet(request.topic, request.group, {
       messages: result.messageCount,
       bytes: result.sizeBytes,
-      queueId: pull.queueId,
+      queueId: request.queueId,
       tookMs: performance.now() - startedMs,
     });
-    const suggestWhichBrokerId = this.readers.seen(pull.groupConfig, pull, result);
-    const header = encodeResponse(request.opaque, {
-      code: codeOf(result, pull),
-      remark: result.status,
-      ext: {
-        suggestWhichBrokerId,
-        nextBeginOffset: result.nextBeginOffset,
-        minOffset: result.minOffset,
-        maxOffset: result.maxOffset,
-        topicSysFlag: pull.topicConfig.topicSysFlag,
-        groupSysFlag: pull.groupConfig.groupSysFlag,
-      },
-    });
-    header.writeInt32BE(header.length - 4 + result.sizeBytes, 0);
-    connection.write(header);
+    const suggestWhichBrokerId = this.readers.seen(groupConfig, request, result);
+    const isPlain =
+      (suggestWhichBrokerId | topicConfig.topicSysFlag | groupConfig.groupSysFlag) === 0;
+    if (isPlain && result.status === 'FOUND') {
+      this.#writeFound(connection, request.opaque, result);
+    } else {
+      const header = encodeResponse(request.opaque, {
+        code: codeOf(result, pull),
+        remark: result.status,
+        ext: {
+          suggestWhichBrokerId,
+          nextBeginOffset: result.nextBeginOffset,
+          minOffset: result.minOffset,
+          maxOffset: result.maxOffset,
+          topicSysFlag: topicConfig.topicSysFlag,
+          groupSysFlag: groupConfig.groupSysFlag,
+        },
+      });
+      header.writeInt32BE(header.length - 4 + result.sizeBytes, 0);
+      connection.write(header);
+    }
     for (const chunk of result.chunks) connection.write(chunk);
+  }
+
+  #writeFound(connection: ServerConnection, opaque: number, result: PullResult): void {
+    const header = this.#header;
+    const { nextBeginOffset, minOffset, maxOffset, sizeBytes: bodyBytes } = result;
+    const fields = { opaque, nextBeginOffset, minOffset, maxOffset, bodyBytes };
+    const length = this.#found.encode(header, 0, fields);
+    const at = connection.reserve(length);
+    header.copy(connection.output.buffer, at, 0, length);
   }
 }
 

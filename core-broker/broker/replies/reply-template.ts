@@ -9,8 +9,8 @@ import {
   writeHex,
   writeHex64,
 } from '../../protocol/index.ts';
+import { cutAtMarks, DIGITS_MAX, put, putInt32, putNumber } from './byte-writer.ts';
 
-const DIGITS_MAX = 17;
 const OFFSET_DIGITS = 16;
 const PREFIX_BYTES = 8;
 const MARK_OPAQUE = 123_454_321;
@@ -99,72 +99,11 @@ function splitSample(options: ReplyTemplateOptions): Buffer[] {
     opaque: MARK_OPAQUE,
   });
   const bytes = Buffer.concat([Buffer.alloc(PREFIX_BYTES), Buffer.from(text)]);
-  const parts: Buffer[] = [];
-  let from = 0;
-  for (const mark of ['@0@', '@1@', '@2@', '@3@', String(MARK_OPAQUE)]) {
-    const at = bytes.indexOf(mark, from, 'latin1');
-    parts.push(bytes.subarray(from, at));
-    from = at + mark.length;
-  }
-  parts.push(bytes.subarray(from));
-  return parts;
-}
-
-/** Short pieces only: a loop beats a call into the runtime. */
-function put(out: Buffer, at: number, bytes: Buffer): number {
-  const length = bytes.length;
-  for (let i = 0; i < length; i++) out[at + i] = bytes[i] as number;
-  return at + length;
-}
-
-function putInt32(out: Buffer, at: number, value: number): void {
-  out[at] = value >>> 24;
-  out[at + 1] = value >>> 16;
-  out[at + 2] = value >>> 8;
-  out[at + 3] = value;
+  return cutAtMarks(bytes, ['@0@', '@1@', '@2@', '@3@', String(MARK_OPAQUE)]);
 }
 
 function putRange(out: Buffer, at: number, fields: ReplyFields): number {
   const { unique, uniqueStart, uniqueLength } = fields;
   for (let i = 0; i < uniqueLength; i++) out[at + i] = unique[uniqueStart + i] as number;
   return at + uniqueLength;
-}
-
-/** Decimal digits of an integer; small ones without a division. */
-function putNumber(out: Buffer, at: number, value: number): number {
-  if (value >= 0 && value < 10) {
-    out[at] = 0x30 + value;
-    return at + 1;
-  }
-  return (value | 0) === value && value >= 0 ? putInt(out, at, value) : putLong(out, at, value);
-}
-
-/** Non-negative int32: integer arithmetic only. */
-function putInt(out: Buffer, at: number, value: number): number {
-  let digits = 1;
-  for (let bound = 10; digits < 10 && value >= bound; bound *= 10) digits++;
-  let rest = value | 0;
-  for (let i = at + digits - 1; i >= at; i--) {
-    const next = (rest / 10) | 0;
-    out[i] = 0x30 + (rest - next * 10);
-    rest = next;
-  }
-  return at + digits;
-}
-
-function putLong(out: Buffer, at: number, value: number): number {
-  let p = at;
-  let rest = value;
-  if (rest < 0) {
-    out[p++] = 0x2d;
-    rest = -rest;
-  }
-  let digits = 1;
-  for (let bound = 10; rest >= bound; bound *= 10) digits++;
-  for (let i = p + digits - 1; i >= p; i--) {
-    const next = Math.floor(rest / 10);
-    out[i] = 0x30 + (rest - next * 10);
-    rest = next;
-  }
-  return p + digits;
 }

@@ -15,17 +15,27 @@ import { addToStretches, type Stretch } from './stretches.ts';
 
 /** Entries looked at in one pull when a filter rejects most of them. */
 const SCAN_ENTRIES_MAX = 16_000;
+/** Room for what a pull reads from files; a pull that needs more gets buffers of its own. */
+const ROOM_BYTES = 512 * 1024;
+
 export class Puller {
   readonly #view: LogView;
   readonly #files: LogFiles;
+  /** Why reused: a fresh buffer per read costs its page faults, as much as the copy itself. */
+  readonly #room: Buffer = Buffer.allocUnsafeSlow(ROOM_BYTES);
+  #roomUsed = 0;
 
   constructor(view: LogView, files: LogFiles) {
     this.#view = view;
     this.#files = files;
   }
 
-  /** @throws DrError CORRUPT when the record at `from` is damaged */
+  /**
+   * The chunks of the result are valid until the next pull.
+   * @throws DrError CORRUPT when the record at `from` is damaged
+   */
   pull(queue: ConsumeQueue | undefined, from: number, limit: PullLimit): PullResult {
+    this.#roomUsed = 0;
     if (queue === undefined) return emptyResult('NO_MATCHED_LOGIC_QUEUE', 0, undefined);
     const refused = outside(queue, from);
     if (refused !== undefined) return refused;
@@ -95,7 +105,7 @@ export class Puller {
       this.#collectFromRing(stretch, result);
       return true;
     }
-    const bytes = this.#view.readRange(stretch.from, stretch.to);
+    const bytes = this.#readRange(stretch);
     const { records } = stretch;
     let runStart = 0;
     let runEnd = 0;
@@ -118,6 +128,14 @@ export class Puller {
     }
     close();
     return true;
+  }
+
+  #readRange({ from, to }: Stretch): Buffer {
+    const size = to - from;
+    if (size > ROOM_BYTES - this.#roomUsed) return this.#view.readRange(from, to);
+    const into = this.#room.subarray(this.#roomUsed, this.#roomUsed + size);
+    this.#roomUsed += size;
+    return this.#view.readRange(from, to, into);
   }
 
   #collectFromRing(stretch: Stretch, result: PullResult): void {

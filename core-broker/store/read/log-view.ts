@@ -37,9 +37,11 @@ export class LogView {
     this.#ring.pushViews(from, to, into);
   }
 
-  /** Bytes [from, to) of one file, read now. */
-  readRange(from: number, to: number): Buffer {
-    const into = Buffer.allocUnsafe(to - from);
+  /**
+   * Bytes [from, to) of one file, read now.
+   * @param into  where to, exactly as large, when the caller keeps a buffer
+   */
+  readRange(from: number, to: number, into: Buffer = Buffer.allocUnsafe(to - from)): Buffer {
     const count = this.#files.readSync(from, into);
     return count === into.length ? into : into.subarray(0, count);
   }

@@ -2,11 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import { DrError } from '../../../core-broker/base/index.ts';
 import { OPEN_ADMISSION } from '../../../core-broker/broker/admission.ts';
-import { type HeldPull, HeldPulls } from '../../../core-broker/broker/pull/index.ts';
+import {
+  type HeldPull,
+  HeldPulls,
+  type PullRequest,
+} from '../../../core-broker/broker/pull/index.ts';
 import { refusalOf, refuse } from '../../../core-broker/broker/response-codes.ts';
 import { clampLevel, parseDelayLevels } from '../../../core-broker/broker/schedule/index.ts';
 import { PutTimes, StatsItem, Throughput } from '../../../core-broker/broker/stats/index.ts';
-import type { RemotingCommand } from '../../../core-broker/protocol/index.ts';
 import type { ServerConnection } from '../../../core-broker/remoting/index.ts';
 
 test('delay levels are parsed with their units', () => {
@@ -58,9 +61,7 @@ describe('held pulls', () => {
   const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs };
   const pull = (offset: number, tagCodes?: Set<number>): HeldPull => ({
     connection: { isOpen: true } as ServerConnection,
-    request: {} as RemotingCommand,
-    topic: 'T',
-    queueId: 0,
+    request: { topic: 'T', queueId: 0 } as PullRequest,
     offset,
     tagCodes,
     deadlineMs: 1_000,
