@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../cli/command-table.ts';
+import { brokerTable, gatewayTable, nameserverTable } from '../cli/config/properties-reference.ts';
 import { configTable } from '../cli/config/reference.ts';
 import { EXIT_TEXT } from '../cli/exit-status.ts';
 import { renderMetrics } from '../core-broker/base/index.ts';
@@ -79,6 +80,13 @@ describe('documentation', () => {
 
   test('docs/configuration.md shows every key of dr.yaml as the schema has it', () => {
     expect(read('docs/configuration.md')).toContain(configTable());
+  });
+
+  test('docs/configuration.md shows every key of the .properties files as the tables have it', () => {
+    const page = read('docs/configuration.md');
+    for (const table of [brokerTable(), nameserverTable(), gatewayTable()]) {
+      expect(page).toContain(table);
+    }
   });
 
   test('docs/metrics.md names every metric of a broker, and none that does not exist', async () => {

@@ -93,7 +93,13 @@ export function buildParts(options: BuildOptions): BuiltBroker {
   const context: HandlerContext = {
     ...{ parts, ...clients, creation, writer, stats, levelsMs },
     ...{ transactions, timers, storeHost: options.storeHost },
+    configListeners: [],
   };
+  context.configListeners.push((keys) => {
+    if (keys.has('brokerPermission')) tables.topics.bump();
+    if (keys.has('autoCreateTopicEnable')) creation.allowInheritance();
+    if (keys.has('transactionCheckInterval')) transactions.rearm();
+  });
   const release = addPaths(context, pulls, options);
   const expiry = new ClientExpiry({ consumers, producers, locks, clock });
   dispatcher.onForget((connection) => expiry.forget(connection));
@@ -134,24 +140,34 @@ function addPaths(
   pulls: PullHandler,
   { config, clock, store, admission, dispatcher, storeHost }: BuildOptions,
 ): ReplyRelease {
-  const facts = { regionId: config.regionId, isTraceOn: config.traceOn, storeHost };
+  const facts = () => ({
+    regionId: config.regionId,
+    isTraceOn: config.traceOn,
+    clusterName: config.brokerClusterName,
+    storeHost,
+  });
   const release = new ReplyRelease({
     clock,
-    timeoutMs: config.flushDiskType === 'SYNC_FLUSH' ? config.syncFlushTimeout : undefined,
+    // A getter: an operator may change it.
+    get timeoutMs() {
+      return config.flushDiskType === 'SYNC_FLUSH' ? config.syncFlushTimeout : undefined;
+    },
     durable: (end) => store.durable(end),
     onLatency: (tookMs) => context.stats.putTimes.observe(tookMs),
     failure: (reason) => refusalOf(reason, admission.current),
   });
   store.onDurable((end) => release.onDurable(end));
   dispatcher.usePulls(pulls);
-  dispatcher.useSends(
-    new SendPath({
-      context,
-      template: new ReplyTemplate(facts),
-      release,
-      properties: new StoredProperties({ ...facts, clusterName: config.brokerClusterName }),
-    }),
-  );
+  const sends = new SendPath({
+    context,
+    template: new ReplyTemplate(facts()),
+    release,
+    properties: new StoredProperties(facts()),
+  });
+  dispatcher.useSends(sends);
+  context.configListeners.push((keys) => {
+    if (keys.has('traceOn') || keys.has('regionId')) sends.restate(facts());
+  });
   const pull = pulls.handle.bind(pulls);
   dispatcher.on(RequestCode.PULL_MESSAGE, pull);
   dispatcher.on(RequestCode.LITE_PULL_MESSAGE, pull);

@@ -27,6 +27,8 @@ export interface HandlerContext {
   timers: TimerService;
   /** Delay of each level, ms; index 0 is level 1. */
   levelsMs: readonly number[];
+  /** Told which keys an operator changed (25), when they are in force. */
+  configListeners: ((keys: ReadonlySet<string>) => void)[];
 }
 
 /** Metadata of a standby belongs to the active side: changes here would be undone by the next sync. */

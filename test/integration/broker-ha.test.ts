@@ -34,8 +34,8 @@ async function serve(more: { allow?: string[]; heartbeatMs?: number } = {}): Pro
     port: 0,
     allow: more.allow ?? [],
     frameBytes: 32_768,
-    heartbeatMs: more.heartbeatMs ?? 5_000,
-    silenceMs: 20_000,
+    heartbeatMs: () => more.heartbeatMs ?? 5_000,
+    silenceMs: () => 20_000,
   });
   await server.start();
 }

@@ -3,6 +3,11 @@
 
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import {
+  brokerTable,
+  gatewayTable,
+  nameserverTable,
+} from '../../cli/config/properties-reference.ts';
 import { configTable } from '../../cli/config/reference.ts';
 import { EXIT_TEXT } from '../../cli/exit-status.ts';
 import { ENVIRONMENT } from '../../core-broker/base/index.ts';
@@ -37,8 +42,27 @@ ${configTable()}
 Apache \`.properties\` files load unchanged. A key of Apache 4.9.7 or 5.5.0 that has no effect here is a warning at start, by name; any other
 key is an error with file, line and the nearest known key. \`./dr config validate FILE\` says all of it without starting anything.
 
-Keys of our own: a name server takes \`drHttpPort\` (0 = none) and \`drHttpHost\` (127.0.0.1) for health, status and metrics; with \`drMode=global\` also \`drRegions\`, \`drActiveRegion\`, \`drStatePath\`, \`drSecretFile\`, \`drGateways\`; a
-gateway takes \`drListen\`, \`drRegions\`, \`drActiveRegion\`, \`drControlPort\`, \`drControlAddress\`, \`drStatePath\`, \`drSecretFile\`.
+In a \`.properties\` file a value reaches to the end of its line: comments stand on lines of their own. All times of day are local.
+
+### Keys of a broker
+
+Keys that begin with \`dr\`, \`aclPlainFile\`, \`scrubBytesPerSecond\`, \`appendTopicForTimerDeleteKey\` and \`tls.*\` are ours or are Java properties with
+Apache; all others mean what they mean there. "At once": \`dr admin updateBrokerConfig\`, \`mqadmin\` or the dashboard change it while the
+broker runs, and the change is written into the file of \`-c\`. "Next start": the same command writes the file only.
+
+${brokerTable()}
+
+### Keys of a name server
+
+\`drHttpPort\`, \`drHttpHost\` and the keys from \`drMode\` on are ours; those from \`drRegions\` on need \`drMode\`. The \`tls.*\` keys,
+\`useTLS\` and \`drCredentialsFile\` are those of a broker. \`updateNamesrvConfig\` changes all others while the name server runs, \`listenPort\`,
+\`bindAddress\`, the idle time and the HTTP port with the next start.
+
+${nameserverTable()}
+
+### Keys of a gateway
+
+${gatewayTable()}
 
 ## Environment
 

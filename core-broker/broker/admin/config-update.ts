@@ -68,7 +68,7 @@ function update(
   request: RemotingCommand,
   version: DataVersion,
 ): ResponseInit {
-  const { config, clock, tables } = context.parts;
+  const { config, clock } = context.parts;
   const changes = wantedChanges(config, request.body?.toString('utf8') ?? '');
   const parsed = [...changes].map(([key, value]) => ({ key, value: parsedValue(key, value) }));
   if (config.path !== undefined && changes.size > 0) saveTo(config.path, changes);
@@ -77,10 +77,11 @@ function update(
     else if (BROKER_KEYS[key].live === true) Object.assign(config, { [key]: value });
   }
   bumpDataVersion(version, clock.nowMs());
-  if (changes.has('brokerPermission')) tables.topics.bump();
+  const keys = new Set(changes.keys());
+  for (const listener of context.configListeners) listener(keys);
   const live = parsed.filter(({ key }) => isBrokerKey(key) && BROKER_KEYS[key].live === true);
   log.info('config.updated', 'the configuration was changed by an operator', {
-    keys: [...changes.keys()],
+    keys: [...keys],
     live: live.map(({ key }) => key),
   });
   return OK;

@@ -60,6 +60,7 @@ const text = (initial: string, meaning: string, form?: TextKey['form']): TextKey
   meaning,
   ...(form ? { form } : {}),
 });
+const live = <T extends BrokerKey>(key: T): T => ({ ...key, live: true });
 const shaped = (pattern: RegExp, words: string): NonNullable<TextKey['form']> => ({
   isValid: (value) => pattern.test(value),
   words,
@@ -80,12 +81,12 @@ const root = path.join(os.homedir(), 'store');
 const port = { max: 65_535 };
 
 const IDENTITY_KEYS = {
-  brokerClusterName: text('DefaultCluster', 'cluster label; a topic of that name exists too'),
-  brokerName: text(os.hostname() || 'DEFAULT_BROKER', 'name of the replica group'),
-  brokerId: int(0, '0 = master; other ids are not supported', { max: MAX_LONG }),
+  brokerClusterName: text('DefaultCluster', 'name of the cluster; a topic of that name exists too'),
+  brokerName: text(os.hostname() || 'DEFAULT_BROKER', 'name under which clients know the broker'),
+  brokerId: int(0, '0 = master; another id is taken for 0, with a warning', { max: MAX_LONG }),
   brokerRole: oneOf(
     ['ASYNC_MASTER', 'SYNC_MASTER', 'SLAVE'],
-    'replication role; only masters are supported',
+    'SYNC_MASTER acts as ASYNC_MASTER; SLAVE is refused: see `dr standby`',
   ),
   brokerIP1: text(localAddress(), 'address advertised to clients and stored in records', IP_FORM),
   brokerIP2: text('', 'address advertised to slaves; empty = brokerIP1'),
@@ -96,12 +97,12 @@ const IDENTITY_KEYS = {
   ),
   bindAddress: text('0.0.0.0', 'address to listen on'),
   haListenPort: int(10_912, 'HA port; 0 = chosen by the system', port),
-  namesrvAddr: {
-    ...text('', 'name servers, `host:port;host:port`', SERVERS_FORM),
-    live: true,
-  },
-  regionId: text('DefaultRegion', 'value of the MSG_REGION property'),
-  registerNameServerPeriod: int(30_000, 'time between registrations, ms; clamped to 10-60 s'),
+  namesrvAddr: live(text('', 'name servers, `host:port;host:port`', SERVERS_FORM)),
+  regionId: live(text('DefaultRegion', 'value of the MSG_REGION property of every message')),
+  registerNameServerPeriod: int(
+    30_000,
+    'time between two registrations, ms; less than 10000 or more than 60000 counts as these',
+  ),
   forceRegister: bool(true, 'register each period; false = only where the data version differs'),
   compressedRegister: bool(false, 'registrations are compressed: no topic flags, no order mark'),
   enableSingleTopicRegister: bool(false, 'a changed topic is announced alone, by code 217'),
@@ -109,18 +110,33 @@ const IDENTITY_KEYS = {
     false,
     'a registration is cut into pieces of splitRegistrationSize',
   ),
-  splitRegistrationSize: int(800, 'topics per piece', { min: 2, live: true }),
+  splitRegistrationSize: int(800, 'topics per piece of a registration', { min: 2, live: true }),
   fetchNameSrvAddrByDnsLookup: bool(
     false,
     'host names in namesrvAddr stand for all their addresses',
   ),
-  updateNameServerAddrPeriod: int(120_000, 'time between two DNS lookups, ms', { min: 10 }),
-  fetchNamesrvAddrByAddressServer: bool(false, 'without namesrvAddr: ask the address server'),
-  fetchNamesrvAddrInterval: int(10_000, 'time between two questions to it, ms', { min: 10 }),
-  rmqAddressServerDomain: text('jmenv.tbsite.net', 'its host, or host:port; the port is 8080'),
-  rmqAddressServerSubGroup: text('nsaddr', 'last part of its path, /rocketmq/...'),
-  registerBrokerTimeoutMills: int(24_000, 'time-out of one registration, ms', { min: 1 }),
-  brokerPermission: int(6, '4 read + 2 write', { max: 6, live: true }),
+  updateNameServerAddrPeriod: int(120_000, 'time between two lookups of those names, ms', {
+    min: 10,
+  }),
+  fetchNamesrvAddrByAddressServer: bool(
+    false,
+    'without namesrvAddr: an HTTP address server says where name servers are',
+  ),
+  fetchNamesrvAddrInterval: int(10_000, 'time between two questions to the address server, ms', {
+    min: 10,
+  }),
+  rmqAddressServerDomain: text(
+    'jmenv.tbsite.net',
+    'host of the address server, or host:port; the port is 8080',
+  ),
+  rmqAddressServerSubGroup: text('nsaddr', 'last part of its path: /rocketmq/nsaddr'),
+  registerBrokerTimeoutMills: live(
+    int(24_000, 'time-out of one registration at one name server, ms', { min: 1 }),
+  ),
+  brokerPermission: int(6, 'what clients may do: 6 = all, 4 = read only, 2 = write only', {
+    max: 6,
+    live: true,
+  }),
   serverChannelMaxIdleTimeSeconds: int(120, 'a connection silent this long is closed, s', {
     min: 1,
     max: 2_000_000,
@@ -136,39 +152,55 @@ const IDENTITY_KEYS = {
 
 const TOPIC_KEYS = {
   autoCreateTopicEnable: bool(true, 'unknown topics are created from TBW102 at the first send'),
-  defaultTopicQueueNums: int(8, 'queues of TBW102', { min: 1, max: 65_535 }),
+  defaultTopicQueueNums: int(8, 'queues of TBW102: most queues of a topic created by a send', {
+    min: 1,
+    max: 65_535,
+  }),
   autoCreateSubscriptionGroup: bool(true, 'unknown groups are created at their first request'),
-  clusterTopicEnable: bool(true, 'a topic named like the cluster is writable'),
-  brokerTopicEnable: bool(true, 'a topic named like the broker is writable'),
+  clusterTopicEnable: bool(
+    true,
+    'a new store: the topic named like the cluster is writable',
+    false,
+  ),
+  brokerTopicEnable: bool(true, 'a new store: the topic named like the broker is writable', false),
   traceTopicEnable: bool(false, 'the trace topic is created at start', false),
   msgTraceTopicName: text('RMQ_SYS_TRACE_TOPIC', 'name of the trace topic'),
-  traceOn: bool(true, 'value of the TRACE_ON property'),
+  traceOn: bool(true, 'tells clients to trace: value of the TRACE_ON property of every message'),
   validateSystemTopicWhenUpdateTopic: bool(true, 'system topics cannot be changed by code 17'),
   messageDelayLevel: text(LEVELS, 'delay of each level, with units s m h d', LEVELS_FORM),
-  maxMessageSize: int(4_194_304, 'largest body, bytes; larger is refused with code 13', { min: 1 }),
+  maxMessageSize: int(4_194_304, 'largest body, bytes; larger is refused with code 13', {
+    min: 1,
+    live: true,
+  }),
   notifyConsumerIdsChangedEnable: bool(true, 'code 40 is pushed when a group changes'),
   enablePropertyFilter: bool(false, 'consumers may subscribe by SQL92 expressions'),
   filterSupportRetry: bool(false, 'expressions apply to retry topics too'),
   filterDataCleanTimeSpan: int(
     86_400_000,
-    'expressions of consumers gone so long are dropped, ms',
+    'expressions of consumers that are gone for so long are dropped, ms',
     {
       live: true,
     },
   ),
-  maxErrorRateOfBloomFilter: int(20, 'written to consumerFilter.json for Apache, percent', {
+  maxErrorRateOfBloomFilter: int(
+    20,
+    'no effect here; written to consumerFilter.json for Apache, percent',
+    {
+      min: 1,
+      max: 99,
+    },
+  ),
+  expectConsumerNumUseFilter: int(32, 'no effect here; written to consumerFilter.json for Apache', {
     min: 1,
-    max: 99,
   }),
-  expectConsumerNumUseFilter: int(32, 'written to consumerFilter.json for Apache', { min: 1 }),
-  litePullMessageEnable: bool(true, 'consumers may use code 361'),
+  litePullMessageEnable: bool(true, 'lite pull consumers (code 361) are served'),
   slaveReadEnable: bool(
     false,
-    'readers that are far behind are sent to the broker their group names',
+    'readers that are far behind are sent to the broker id that their group names',
   ),
   accessMessageInMemoryMaxRatio: int(
     40,
-    'farther behind than this share of memory is far, percent',
+    'behind the end of the log by more than this share of the memory is far behind, percent',
     {
       max: 100,
       live: true,
@@ -176,12 +208,16 @@ const TOPIC_KEYS = {
   ),
   disableConsumeIfConsumerReadSlowly: bool(
     false,
-    'groups that are too far behind are switched off',
+    'groups farther behind than consumerFallbehindThreshold are switched off',
   ),
-  consumerFallbehindThreshold: int(17_179_869_184, 'too far behind, bytes', {
-    max: MAX_LONG,
-    live: true,
-  }),
+  consumerFallbehindThreshold: int(
+    17_179_869_184,
+    'backlog from which a group is too slow, bytes',
+    {
+      max: MAX_LONG,
+      live: true,
+    },
+  ),
   storeReplyMessageEnable: bool(true, 'replies to requests are also kept in the reply topic'),
   longPollingEnable: bool(true, 'pulls wait for messages as long as the client allows'),
   shortPollingTimeMills: int(1_000, 'wait of a pull without long polling, ms', { live: true }),
@@ -214,9 +250,13 @@ const TOPIC_KEYS = {
 
 const TRANSACTION_KEYS = {
   rejectTransactionMessage: bool(false, 'half messages are refused with code 16'),
-  transactionTimeOut: int(6_000, 'age from which an open transaction is checked back, ms', {
-    live: true,
-  }),
+  transactionTimeOut: int(
+    6_000,
+    'age from which a producer is asked about an open transaction, ms',
+    {
+      live: true,
+    },
+  ),
   transactionCheckMax: int(15, 'checks after which a half message is given up', { live: true }),
   transactionCheckInterval: int(30_000, 'time between two rounds of checks, ms', {
     min: 1,
@@ -227,27 +267,39 @@ const TRANSACTION_KEYS = {
     'settled transactions are marked in the log after this time, ms; 0 = each at once',
     { live: true },
   ),
-  transactionOpMsgMaxSize: int(4_096, 'with an interval: bytes after which a mark is written', {
-    live: true,
-  }),
+  transactionOpMsgMaxSize: int(
+    4_096,
+    'with transactionOpBatchInterval: a list of marks this large is written at once, bytes',
+    {
+      live: true,
+    },
+  ),
 } as const;
 
 const STORE_KEYS = {
-  storePathRootDir: text(root, 'root of the store'),
-  storePathCommitLog: text('', 'commit log folder; empty = <root>/commitlog'),
+  storePathRootDir: text(root, 'folder of the store'),
+  storePathCommitLog: text('', 'commit log folder; empty = commitlog under storePathRootDir'),
   mappedFileSizeCommitLog: int(1_073_741_824, 'size of one commit log file, bytes', { min: 4_096 }),
   mappedFileSizeConsumeQueue: int(6_000_000, 'size of one consume queue file, bytes', { min: 20 }),
   flushDiskType: oneOf(
     ['ASYNC_FLUSH', 'SYNC_FLUSH'],
     'ASYNC acknowledges after the write, SYNC after the disk has it',
   ),
-  flushIntervalCommitLog: int(500, 'ASYNC_FLUSH forces to disk this often, ms', { min: 1 }),
-  syncFlushTimeout: int(5_000, 'SYNC_FLUSH answers code 10 after this time, ms', { min: 1 }),
-  flushIntervalConsumeQueue: int(1_000, 'queue entries are written this often, ms', { min: 1 }),
+  flushIntervalCommitLog: live(
+    int(500, 'ASYNC_FLUSH: the commit log is forced to disk this often, ms', { min: 1 }),
+  ),
+  syncFlushTimeout: live(
+    int(5_000, 'SYNC_FLUSH: a send that the disk does not confirm in time gets code 10, ms', {
+      min: 1,
+    }),
+  ),
+  flushIntervalConsumeQueue: live(
+    int(1_000, 'entries of consume queues are written to their files this often, ms', { min: 1 }),
+  ),
   flushConsumeQueueThoroughInterval: int(
     60_000,
-    'with more than 256 queue files to sync, a checkpoint is made this often, ms',
-    { min: 1 },
+    'while more than 256 queue files wait to be synced, a checkpoint is made this often, ms',
+    { min: 1, live: true },
   ),
   checkCRCOnRecover: bool(true, 'bodies are compared with their checksums at boot', false),
   deleteWhen: {
@@ -272,6 +324,7 @@ const STORE_KEYS = {
   cleanFileForciblyEnable: bool(true, 'files may go before their age when the disk runs full'),
   cleanResourceInterval: int(10_000, 'time between two looks at disk and old files, ms', {
     min: 100,
+    live: true,
   }),
   deleteCommitLogFilesInterval: int(100, 'pause between two deleted files, ms', { live: true }),
   deleteFileBatchMax: int(10, 'files deleted in one go at most', { min: 1, live: true }),
@@ -282,11 +335,17 @@ const STORE_KEYS = {
   maxHashSlotNum: int(5_000_000, 'hash slots per index file', { min: 1 }),
   maxIndexNum: int(20_000_000, 'entries per index file', { min: 1 }),
   messageIndexEnable: bool(true, 'messages are indexed by key', false),
-  haSendHeartbeatInterval: int(5_000, 'time between heartbeats on the HA port, ms', { min: 1 }),
+  haSendHeartbeatInterval: int(5_000, 'time between heartbeats on the HA port, ms', {
+    min: 1,
+    live: true,
+  }),
   haHousekeepingInterval: int(20_000, 'silence after which an HA connection is closed, ms', {
     min: 1,
+    live: true,
   }),
-  haTransferBatchSize: int(32_768, 'bytes per HA transfer', { min: 1 }),
+  haTransferBatchSize: int(32_768, 'bytes per frame on the HA port; counts as at least 1048576', {
+    min: 1,
+  }),
 } as const;
 
 const tlsKey = ([key, { meaning, form }]: [string, TlsKeyText]): [string, TextKey] => [
@@ -308,22 +367,28 @@ const SECURITY_KEYS = {
 const TIMER_KEYS = {
   timerWheelEnable: bool(true, 'timer messages are taken and delivered', false),
   timerPrecisionMs: int(1_000, 'length of one slot of the wheel, ms', { min: 1, max: 60_000 }),
-  timerRollWindowSlot: int(172_800, 'slots a message waits at most before it is parked again'),
-  timerMaxDelaySec: int(259_200, 'longest delay, s; longer is refused with code 13', {
+  timerRollWindowSlot: int(
+    172_800,
+    'slots that a message is parked for at once; a longer wait is parked again',
+  ),
+  timerMaxDelaySec: int(259_200, 'longest delay of a timer message, s; longer gets code 13', {
     live: true,
   }),
   timerFlushIntervalMs: int(1_000, 'timer files are written this often while there is work, ms', {
     min: 10,
     live: true,
   }),
-  timerCongestNumEachSlot: int(MAX_INT, 'messages per slot above which sends are refused', {
+  timerCongestNumEachSlot: int(MAX_INT, 'messages per slot above which timer sends are refused', {
     live: true,
   }),
   timerStopEnqueue: bool(false, 'parked timer messages are not read'),
   timerStopDequeue: bool(false, 'due timer messages are not delivered'),
   mappedFileSizeTimerLog: int(104_857_600, 'size of one timer log file, bytes', { min: 4_096 }),
   recallMessageEnable: bool(false, 'timer messages can be called back (code 370)'),
-  allowRecallWhenBrokerNotWriteable: bool(true, 'also while brokerPermission refuses sends'),
+  allowRecallWhenBrokerNotWriteable: bool(
+    true,
+    'timer messages can be called back also while brokerPermission refuses sends',
+  ),
   appendTopicForTimerDeleteKey: bool(false, 'the key of a recall holds the topic, too'),
 } as const;
 

@@ -16,8 +16,8 @@ export const attachDr = ((parts: BrokerParts, options: DrBrokerOptions | undefin
     port: config.haListenPort,
     allow: options?.haAllow ?? [],
     frameBytes: config.haTransferBatchSize,
-    heartbeatMs: config.haSendHeartbeatInterval,
-    silenceMs: config.haHousekeepingInterval,
+    heartbeatMs: () => config.haSendHeartbeatInterval,
+    silenceMs: () => config.haHousekeepingInterval,
   });
   // A follower that has not read anything yet says nothing about what it needs.
   store.keepFor(() => {

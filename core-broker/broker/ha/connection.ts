@@ -32,8 +32,8 @@ export interface HaFeed {
   /** mappedFileSizeCommitLog, bytes. */
   fileSize: number;
   frameBytesMax: number;
-  heartbeatMs: number;
-  silenceMs: number;
+  heartbeatMs: () => number;
+  silenceMs: () => number;
   /** False as soon as this store may not feed anybody (role, epoch). */
   mayFeed(): boolean;
 }
@@ -144,7 +144,7 @@ export class HaConnection {
         this.#writeFrame(piece.offset, piece);
         continue;
       }
-      if (performance.now() - this.#lastWriteMs >= this.#feed.heartbeatMs) {
+      if (performance.now() - this.#lastWriteMs >= this.#feed.heartbeatMs()) {
         this.#writeFrame(this.#next, undefined);
       }
       await this.#pause(IDLE_WAIT_MS);
@@ -157,7 +157,7 @@ export class HaConnection {
       return false;
     }
     const silentMs = performance.now() - this.#lastReadMs;
-    if (silentMs <= this.#feed.silenceMs) return true;
+    if (silentMs <= this.#feed.silenceMs()) return true;
     log.warn('ha.peer-silent', 'no report in time', { peer: this.address, silentMs });
     return false;
   }

@@ -25,8 +25,9 @@ export interface HaServerOptions {
   allow: string[];
   /** haTransferBatchSize; smaller values are raised to 1 MiB, which every slave can read. */
   frameBytes: number;
-  heartbeatMs: number;
-  silenceMs: number;
+  /** Both are asked for at each use: an operator may change them. */
+  heartbeatMs: () => number;
+  silenceMs: () => number;
 }
 
 export class HaServer implements Service {

@@ -12,12 +12,15 @@ import {
   Perm,
   retryTopic,
   type SubscriptionGroupConfig,
+  Topic as SystemTopic,
   type TopicConfig,
 } from '../../protocol/index.ts';
 import type { AdmissionSlot } from '../admission.ts';
 import type { BrokerConfig } from '../config/index.ts';
 import type { MetadataTables } from './tables.ts';
 import type { Topic } from './topic-table.ts';
+
+const { AUTO_CREATE_KEY } = SystemTopic;
 
 const log = createLog('metadata');
 
@@ -41,13 +44,25 @@ export class Creation {
 
   /** Creates a topic by the rules of TBW102, or undefined when that is not allowed. */
   fromDefault(wish: TopicWish): Topic | undefined {
-    if (!this.#config.autoCreateTopicEnable || !this.#admission.current.mayCreate) return undefined;
+    if (!this.#admission.current.mayCreate) return undefined;
+    // As Apache: the switch is about TBW102; other topics that may be inherited from stay so.
+    const isSwitchedOff = !this.#config.autoCreateTopicEnable;
+    if (isSwitchedOff && wish.defaultTopic === AUTO_CREATE_KEY) return undefined;
     const pattern = this.#tables.topics.find(wish.defaultTopic)?.config;
     if (pattern === undefined || (pattern.perm & Perm.INHERIT) === 0) return undefined;
     const queues = Math.max(Math.min(wish.queueNums, pattern.writeQueueNums), 0);
     const made = newTopicConfig(wish.topic, queues, pattern.perm & ~Perm.INHERIT);
     made.topicSysFlag = pattern.topicSysFlag;
     return this.#put(made);
+  }
+
+  /** TBW102 for topics to come, when the switch is on: a broker that began without has none. */
+  allowInheritance(): void {
+    const { autoCreateTopicEnable, defaultTopicQueueNums } = this.#config;
+    if (!autoCreateTopicEnable || !this.#admission.current.mayCreate) return;
+    if (this.#tables.topics.find(AUTO_CREATE_KEY) !== undefined) return;
+    const perm = Perm.READ | Perm.WRITE | Perm.INHERIT;
+    this.#put(newTopicConfig(AUTO_CREATE_KEY, defaultTopicQueueNums, perm));
   }
 
   /** The topic of a send that is not there yet: retry topics by their own rule. */

@@ -25,7 +25,7 @@ import type { Topic } from '../metadata/index.ts';
 import {
   ReplyFields,
   type ReplyRelease,
-  type ReplyTemplate,
+  ReplyTemplate,
   type Session,
   sessionOf,
 } from '../replies/index.ts';
@@ -35,7 +35,7 @@ import { BatchSend } from './batch-send.ts';
 import { type KnownSend, KnownSends, NO_BODY } from './known-sends.ts';
 import { isPlainText } from './plain-text.ts';
 import { RareSend } from './rare-send.ts';
-import type { StoredProperties } from './stored-properties.ts';
+import type { StoredProperties, StoredPropertiesOptions } from './stored-properties.ts';
 
 export interface SendPathOptions {
   context: HandlerContext;
@@ -46,7 +46,7 @@ export interface SendPathOptions {
 
 export class SendPath {
   readonly #context: HandlerContext;
-  readonly #template: ReplyTemplate;
+  #template: ReplyTemplate;
   readonly #release: ReplyRelease;
   readonly #properties: StoredProperties;
   readonly #found = new KnownProperties();
@@ -126,6 +126,16 @@ export class SendPath {
     reply.uniqueStart = known.uniqueStart;
     reply.uniqueLength = known.uniqueLength;
     this.#hold(session, known.shape.opaque, result);
+  }
+
+  /** An operator changed what every message and reply carries. */
+  restate(facts: StoredPropertiesOptions): void {
+    this.#properties.restate(facts);
+    this.#template = new ReplyTemplate(facts);
+    // Order: what was learned holds the old values.
+    for (const connection of this.#context.parts.frames.connections()) {
+      sessionOf(connection).knownSends = undefined;
+    }
   }
 
   /** The frames of one read are through: the next one reads the clock again. */

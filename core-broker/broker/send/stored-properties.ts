@@ -40,26 +40,31 @@ export class StoredProperties {
   };
   /** Advertised address in record form. */
   readonly storeHost: Buffer;
-  readonly #suffix: Buffer;
+  #suffix: Buffer = Buffer.alloc(0);
   readonly #texts: RangeCopier = new RangeCopier(this.bytes);
   readonly #suffixes: RangeCopier = new RangeCopier(this.bytes);
-  readonly #own: readonly (readonly [string, string])[];
+  #own: readonly (readonly [string, string])[] = [];
   readonly #ids: UniqKeyMaker;
 
   constructor(options: StoredPropertiesOptions) {
     this.storeHost = options.storeHost;
-    this.#own = [
-      [Property.MSG_REGION, options.regionId],
-      [Property.TRACE_ON, String(options.isTraceOn)],
-      [Property.CLUSTER, options.clusterName],
-    ];
-    this.#suffix = Buffer.from(formatMessageProperties(this.#own));
+    this.restate(options);
     this.#ids = new UniqKeyMaker({
       ip: options.storeHost.subarray(0, options.storeHost.length - 4),
       pid: process.pid,
       salt: Math.floor(Math.random() * 2 ** 31) ^ os.totalmem(),
       nowMs: Date.now(),
     });
+  }
+
+  /** Other values of the broker's own properties, from the next message on. */
+  restate(options: Omit<StoredPropertiesOptions, 'storeHost'>): void {
+    this.#own = [
+      [Property.MSG_REGION, options.regionId],
+      [Property.TRACE_ON, String(options.isTraceOn)],
+      [Property.CLUSTER, options.clusterName],
+    ];
+    this.#suffix = Buffer.from(formatMessageProperties(this.#own));
   }
 
   /** True when the suffix may simply be put behind. */

@@ -75,8 +75,17 @@ export class Transactions implements ScheduleService {
     this.#isRunning = false;
     this.#run++;
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.ops.stop();
     this.#walks.clear();
+  }
+
+  /** An operator changed the interval: the wait begins anew, so that an hour is not waited out. */
+  rearm(): void {
+    // Without a timer a round is under way; the next wait is the new one anyway.
+    if (!this.#isRunning || this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#arm();
   }
 
   /** Positions of half queues that are not settled yet or not known to be. */
@@ -144,6 +153,7 @@ export class Transactions implements ScheduleService {
   #arm(): void {
     const run = this.#run;
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       void this.check().then(() => {
         if (this.#run === run) this.#arm();
       });

@@ -15,8 +15,11 @@ export const NAMESERVER_KEYS = {
     max: 65_535,
   }),
   bindAddress: textSetting('0.0.0.0', 'local address to listen on'),
-  kvConfigPath: textSetting('', 'file of the key-value configuration; default <home>/namesrv'),
-  configStorePath: textSetting('', 'file that updateNamesrvConfig writes; default the -c file'),
+  kvConfigPath: textSetting(
+    '',
+    'file of the key-value configuration; empty = ~/namesrv/kvConfig.json',
+  ),
+  configStorePath: textSetting('', 'file that updateNamesrvConfig writes; empty = the file of -c'),
   configBlackList: textSetting(
     'configBlackList;configStorePath;kvConfigPath',
     'keys, divided by ;, that updateNamesrvConfig must not change',
@@ -103,5 +106,7 @@ export const INERT_KEYS: ReadonlySet<string> = new Set(
   metricsExporterType metricsGrpcExporterTarget metricsGrpcExporterHeader
   metricGrpcExporterTimeOutInMills metricGrpcExporterIntervalInMills
   metricLoggingExporterIntervalInMills metricsPromExporterPort metricsPromExporterHost metricsLabel
-  metricsInDelta namesrvAddr`.split(/\s+/),
+  metricsInDelta namesrvAddr electMasterMaxRetryCount isScanAvailableNameSrv scanAvailableNameSrv
+  jRaftControllerRPCAddr jRaftElectionTimeoutMs jRaftGroupId jRaftInitConf jRaftScanWaitTimeoutMs
+  jRaftServerId jRaftSnapshotIntervalSecs`.split(/\s+/),
 );

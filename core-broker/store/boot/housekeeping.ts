@@ -42,8 +42,9 @@ export type Beats = Pick<
 
 export class Housekeeping {
   readonly #parts: HousekeepingParts;
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #timers = new Set<NodeJS.Timeout>();
   readonly #running = new Set<Promise<void>>();
+  #isStopped = false;
   #checkpointed = -1;
   #checkpointedMs = performance.now();
   #last: Checkpoint | undefined;
@@ -55,26 +56,43 @@ export class Housekeeping {
 
   start(beats: Beats): void {
     const { syncer, topics } = this.#parts;
-    this.#every(beats.flushIntervalCommitLogMs, () => syncer.sync());
-    this.#every(beats.flushIntervalConsumeQueueMs, () => topics.writeOut());
-    this.#every(REST_EVERY_MS, async () => topics.rest());
-    this.#every(CHECKPOINT_EVERY_MS, () => this.#checkpointInTime(beats));
-    this.#every(beats.cleanResourceIntervalMs, async () => {
-      await this.runRetention();
-    });
+    this.#every(
+      () => beats.flushIntervalCommitLogMs,
+      () => syncer.sync(),
+    );
+    this.#every(
+      () => beats.flushIntervalConsumeQueueMs,
+      () => topics.writeOut(),
+    );
+    this.#every(
+      () => REST_EVERY_MS,
+      async () => topics.rest(),
+    );
+    this.#every(
+      () => CHECKPOINT_EVERY_MS,
+      () => this.#checkpointInTime(beats),
+    );
+    this.#every(
+      () => beats.cleanResourceIntervalMs,
+      async () => {
+        await this.runRetention();
+      },
+    );
   }
 
   /** Tens of thousands of files are synced once a minute, not every three seconds. */
-  async #checkpointInTime({ flushConsumeQueueThoroughIntervalMs }: Beats): Promise<void> {
+  async #checkpointInTime(beats: Beats): Promise<void> {
     const { files, dirtyQueues } = this.#parts.topics;
     const isCheap = files.dirty.size + dirtyQueues <= SYNC_FILES_CHEAP;
     const waitedMs = performance.now() - this.#checkpointedMs;
-    if (isCheap || waitedMs >= flushConsumeQueueThoroughIntervalMs) await this.checkpoint(false);
+    const isTime = waitedMs >= beats.flushConsumeQueueThoroughIntervalMs;
+    if (isCheap || isTime) await this.checkpoint(false);
   }
 
   /** Stops the beats and waits for what runs. */
   async stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#isStopped = true;
     await Promise.all(this.#running);
   }
 
@@ -157,10 +175,18 @@ export class Housekeeping {
     if (mayDelete()) retention.trimDerived();
   }
 
-  /** Never two runs of one beat at a time. */
-  #every(intervalMs: number, work: () => Promise<void>): void {
+  /** Never two runs of one beat at a time. The interval is asked for before each. */
+  #every(intervalMs: () => number, work: () => Promise<void>): void {
     let isBusy = false;
+    let timer: NodeJS.Timeout | undefined;
+    const arm = () => {
+      if (timer !== undefined) this.#timers.delete(timer);
+      if (this.#isStopped) return;
+      timer = setTimeout(beat, intervalMs()).unref();
+      this.#timers.add(timer);
+    };
     const beat = () => {
+      arm();
       if (isBusy) return;
       isBusy = true;
       const run = work()
@@ -171,7 +197,7 @@ export class Housekeeping {
         });
       this.#running.add(run);
     };
-    this.#timers.push(setInterval(beat, intervalMs).unref());
+    arm();
   }
 
   #noteUnchecked(uncheckedOffset: number | undefined): void {
