@@ -20,8 +20,6 @@ export interface Gap {
 
 const NAME = /^\d{20}$/;
 
-export const logFileName = (startOffset: number): string => String(startOffset).padStart(20, '0');
-
 /**
  * Files of one log folder in order; a zero-length last file is left out, as brokers do.
  * @throws DrError CORRUPT when sizes differ or a name does not fit the size

@@ -1,7 +1,7 @@
 // Wrapper: repeats calls whose error allows it, with back-off.
 // Trap: a create-if-absent that timed out may have happened; its retry then sees `exists`. The stored
 // bytes decide: equal means this call created the object, anything else means another writer was first.
-import { DrError, type RetryPolicy, retry } from '../../core-broker/base/index.ts';
+import { type RetryPolicy, retry } from '../../core-broker/base/index.ts';
 import type { ObjectStore, PutOptions, PutResult } from './port.ts';
 
 export const DEFAULT_RETRY: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 };
@@ -35,6 +35,3 @@ export function withRetry(inner: ObjectStore, policy: RetryPolicy = DEFAULT_RETR
     close: () => inner.close(),
   };
 }
-
-/** True for an error that a later run may not see again. */
-export const isTransient = (reason: unknown): boolean => DrError.from(reason).retry === 'back-off';

@@ -114,4 +114,3 @@ export const Perm = { PRIORITY: 8, READ: 4, WRITE: 2, INHERIT: 1 } as const;
 export const TopicSysFlag = { UNIT: 1, UNIT_SUB: 2 } as const;
 
 export const MASTER_ID = 0;
-export const DEFAULT_REGION_ID = 'DefaultRegion';

@@ -31,8 +31,6 @@ export const Group = {
   SYS_TRANS: 'CID_RMQ_SYS_TRANS',
 } as const;
 
-export const CLIENT_INNER_PRODUCER_GROUP = 'CLIENT_INNER_PRODUCER';
-
 /** Groups every broker knows without being told. */
 export const SYSTEM_GROUPS: ReadonlySet<string> = new Set(Object.values(Group));
 

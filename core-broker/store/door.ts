@@ -318,7 +318,7 @@ export interface StoreTuning {
 
 type GivenRules = 'fileReservedTimeHours' | 'deleteWhen' | 'diskMaxUsedSpaceRatio';
 
-/** Everything a store needs to open; keys of config.md in the section "store". */
+/** Everything a store needs to open; the broker makes them from its own keys (broker/store-options.ts). */
 export interface StoreOptions
   extends Pick<RetentionRules, GivenRules>,
     Partial<Omit<RetentionRules, GivenRules>>,

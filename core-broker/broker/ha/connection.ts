@@ -5,7 +5,7 @@
 // first report. Report 0 = start of the last file, 1 = byte 1, a negative number = wait, anything else
 // = exactly there. An offset below our minimum gets heartbeats and no data: that is what Apache does,
 // so a stock slave sees nothing new, but it is logged and counted because it looks healthy and is not.
-// Source: reference ha.md section 1; behaviour of DefaultHAConnection in Apache RocketMQ.
+// Source: DefaultHAConnection of Apache RocketMQ, behaviour only.
 import type { Socket } from 'node:net';
 import { counter, createLog, DrError } from '../../base/index.ts';
 import type { MessageStore } from '../../store/index.ts';

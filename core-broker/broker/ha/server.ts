@@ -2,7 +2,7 @@
 // The protocol has no authentication and is clear text; bind address and allow-list are its only fence.
 // Invariant: nobody is fed by a store that may not write (standby, closed, deposed): the guard is asked
 // at accept, before every frame, and all connections are dropped at each change of role.
-// Source: reference ha.md section 1, switchover "Link" and "Trust".
+// Source: DefaultHAService of Apache RocketMQ, behaviour only; the fence is ours.
 import * as net from 'node:net';
 import { createLog, DrError, gauge, type Service } from '../../base/index.ts';
 import type { MessageStore } from '../../store/index.ts';

@@ -1,5 +1,5 @@
 // Answer of code 907 (mqadmin haStatus): which peers copy this log and how far they are.
-// Source: reference ha.md section 2, HARuntimeInfo.
+// Source: HARuntimeInfo of Apache RocketMQ 5.x, behaviour only.
 import type { ResponseInit } from '../../protocol/index.ts';
 import type { MessageStore } from '../../store/index.ts';
 import type { HaServer } from './server.ts';

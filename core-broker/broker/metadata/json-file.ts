@@ -53,6 +53,3 @@ export function asNumber(value: unknown, otherwise: number): number {
   const number = typeof value === 'string' ? Number(value) : value;
   return Number.isSafeInteger(number) ? (number as number) : otherwise;
 }
-
-export const asBoolean = (value: unknown, otherwise: boolean): boolean =>
-  typeof value === 'boolean' ? value : otherwise;

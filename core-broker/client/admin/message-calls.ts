@@ -120,9 +120,5 @@ export interface TimeRange {
   endMs?: number | undefined;
 }
 
-export const isWithin = (message: { storeTimestampMs: number }, range: TimeRange): boolean =>
-  message.storeTimestampMs >= (range.beginMs ?? 0) &&
-  message.storeTimestampMs <= (range.endMs ?? Number.MAX_SAFE_INTEGER);
-
 /** Default window of key queries: 36 hours back, as mqadmin looks. */
 export const KEY_WINDOW_MS = 36 * 60 * MINUTE_MS;

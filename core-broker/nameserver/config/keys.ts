@@ -83,7 +83,6 @@ export const GLOBAL_KEYS = {
 } as const;
 
 export type NameserverSettings = SettingsOf<typeof NAMESERVER_KEYS>;
-export type GlobalSettings = SettingsOf<typeof GLOBAL_KEYS>;
 
 /** Known to Apache, without effect here: thread pools, Netty, the embedded controller. */
 export const INERT_KEYS: ReadonlySet<string> = new Set(

@@ -103,7 +103,7 @@ export class RouteTable {
     this.#rules = rules;
   }
 
-  /** Takes or refuses one registration; the order of checks is the one in the reference. */
+  /** Takes or refuses one registration; the order of checks is Apache's. */
   register(request: Registration, connectionId: number, nowMs: number): RegisterOutcome {
     const known = this.brokers.get(request.brokerName);
     const holder = known?.addrs.get(request.brokerId);

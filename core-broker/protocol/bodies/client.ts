@@ -50,7 +50,6 @@ export interface HeartbeatData {
 
 export const SUB_ALL = '*';
 export const EXPRESSION_TAG = 'TAG';
-export const EXPRESSION_SQL92 = 'SQL92';
 
 export const isTagExpression = (type: string | undefined): boolean =>
   type === undefined || type === '' || type === EXPRESSION_TAG;

@@ -69,6 +69,3 @@ export function readSubscriptionGroupTable(value: unknown): SubscriptionGroupTab
 export const decodeSubscriptionGroupTable = (
   body: Uint8Array | string | undefined,
 ): SubscriptionGroupTable => readSubscriptionGroupTable(parseJsonObject(body));
-
-export const encodeSubscriptionGroupTable = (table: SubscriptionGroupTable): string =>
-  JSON.stringify(table);

@@ -30,8 +30,6 @@ export function decodeConsumerOffsets(body: Uint8Array | string | undefined): Co
   };
 }
 
-export const encodeConsumerOffsets = (table: ConsumerOffsetTable): string => JSON.stringify(table);
-
 /** @throws DrError PROTOCOL */
 export function decodeDelayOffsets(body: Uint8Array | string | undefined): DelayOffsetTable {
   const fields = parseJsonObject(body);
@@ -40,8 +38,6 @@ export function decodeDelayOffsets(body: Uint8Array | string | undefined): Delay
     offsetTable: numbers(fields['offsetTable']),
   };
 }
-
-export const encodeDelayOffsets = (table: DelayOffsetTable): string => JSON.stringify(table);
 
 export interface TopicQueueOffset {
   lastUpdateTimestamp: number;

@@ -91,8 +91,6 @@ export function decodeClusterInfo(body: Uint8Array | string | undefined): Cluste
   };
 }
 
-export const encodeClusterInfo = (info: ClusterInfo): string => JSON.stringify(info);
-
 /** Body `{"topicList":[...]}` of several requests. @throws DrError PROTOCOL */
 export const decodeTopicList = (body: Uint8Array | string | undefined): string[] =>
   texts(parseJsonObject(body)['topicList']);

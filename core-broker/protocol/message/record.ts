@@ -10,7 +10,6 @@
 import { DrError } from '../../base/index.ts';
 import { SysFlag } from '../constants.ts';
 import { bodyCrc } from './crc32.ts';
-import { decodeHost, type HostPort } from './host.ts';
 import { readInt64, writeInt64 } from './int64.ts';
 
 export const RECORD_MAGIC_V1 = 0xdaa320a7 | 0;
@@ -59,11 +58,6 @@ export interface DecodedRecord extends MessageRecord {
   magic: number;
   bodyCrc: number;
 }
-
-export const recordBornHost = (record: MessageRecord): HostPort =>
-  decodeHost(record.bornHost, 0, record.bornHost.length > 8);
-export const recordStoreHost = (record: MessageRecord): HostPort =>
-  decodeHost(record.storeHost, 0, record.storeHost.length > 8);
 
 /** Encodes a record. @throws DrError USAGE when a field does not fit */
 export function encodeRecord(record: MessageRecord): Buffer {

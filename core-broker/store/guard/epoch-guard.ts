@@ -4,7 +4,7 @@
 // Volatile on purpose: the fence (its expiry may lift it) and "the boot check was done".
 // Invariant: the epoch never falls; local appends need role active, an unsealed, not deposed, opened and
 // unfenced state; link appends need role standby and the exact epoch.
-// Source: ours; switchover.md "Epoch" and "Planned".
+// Source: ours; the order of the steps is in ARCHITECTURE.md.
 import { randomUUID } from 'node:crypto';
 import { DrError } from '../../base/index.ts';
 import type { LineageEntry, RegionRole, WriteState } from '../../protocol/index.ts';

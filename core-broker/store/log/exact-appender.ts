@@ -7,7 +7,7 @@
 // so that recovery knows damage of the link from damage of the disk.
 // Invariant: after any error the end is the validated end again, nothing stands in the files behind it,
 // and the link goes on from there.
-// Source: ours; the HA stream may split records anywhere (ha.md).
+// Source: ours; the HA stream may split records anywhere.
 import { DrError } from '../../base/index.ts';
 import { CheckWaiters } from '../check/check-waiters.ts';
 import { type CheckerParts, LogChecker } from '../check/log-checker.ts';
