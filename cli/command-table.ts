@@ -345,3 +345,13 @@ export const COMMANDS: CommandRow[] = [
   ...ADMIN_COMMANDS,
   ...others,
 ];
+
+/** What the words mean that stand before other commands. */
+export const GROUP_TEXT: Record<string, string> = {
+  relay: 'the relay of a sealed region: where it sends its clients, and its end',
+  reconcile: 'after a failover: what the old region had that the new one has not',
+  backup: 'snapshots: run, list, verify, schedule, prune',
+  admin: 'the commands of mqadmin, against any RocketMQ cluster',
+  config: 'configuration files: examples, mistakes, values in force',
+  log: 'the commit log of a store: dump, verify, rebuild',
+};

@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { DrError, readEnv } from '../core-broker/base/index.ts';
 import type { CommandRow } from './command.ts';
-import { COMMANDS } from './command-table.ts';
+import { COMMANDS, GROUP_TEXT } from './command-table.ts';
 import { EXIT, EXIT_TEXT, exitStatusOf } from './exit-status.ts';
 import { type OutputFormat, printFailure } from './output.ts';
 
@@ -103,7 +103,10 @@ function requireOptions(row: CommandRow, command: Command): void {
 function findOrAddGroup(parent: Command, word: string): Command {
   const known = parent.commands.find((command) => command.name() === word);
   if (known) return known;
-  return parent.command(word).description(`${word} commands`).exitOverride();
+  return parent
+    .command(word)
+    .description(GROUP_TEXT[word] ?? word)
+    .exitOverride();
 }
 
 function parseNumber(flags: string): (text: string) => number {

@@ -1,4 +1,4 @@
-// The one mapping from error codes to exit status and text. `dr help exit-codes` prints the table.
+// The one mapping from error codes to exit status and text. `dr --help` prints the table.
 import type { DrError, ErrorCode } from '../core-broker/base/index.ts';
 
 export const EXIT = {

@@ -1,9 +1,8 @@
 // Reads a YAML file against a zod schema; every complaint carries file:line:column, the key, what is
 // allowed and the nearest known key. Unknown keys are errors.
-import * as fs from 'node:fs';
 import { isCollection, isNode, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { configError, DrError, nearestKey } from '../../core-broker/base/index.ts';
+import { configError, DrError, nearestKey, readConfigText } from '../../core-broker/base/index.ts';
 
 type Path = readonly PropertyKey[];
 type Yaml = ReturnType<typeof parseDocument>;
@@ -16,7 +15,7 @@ export function loadYamlFile<Schema extends z.ZodType>(
   path: string,
   schema: Schema,
 ): z.output<Schema> {
-  const text = readText(path);
+  const text = readConfigText(path, 'utf8');
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
   const syntax = document.errors[0];
@@ -40,15 +39,6 @@ export function loadYamlFile<Schema extends z.ZodType>(
     ...(first.hint === undefined ? {} : { hint: first.hint }),
     context: { problems: problems.map((problem) => problem.message) },
   });
-}
-
-function readText(path: string): string {
-  try {
-    return fs.readFileSync(path, 'utf8');
-  } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new DrError('CONFIG', `${path}: cannot read the configuration (${why})`, { cause });
-  }
 }
 
 interface Complaint {

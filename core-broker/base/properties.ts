@@ -23,14 +23,24 @@ export interface PropertiesFile {
  * @throws DrError CONFIG when the file cannot be read
  */
 export function readPropertiesFile(path: string): PropertiesFile {
-  let text: string;
+  return { path, entries: parseProperties(readConfigText(path, 'latin1')) };
+}
+
+/**
+ * The text of a file an operator named.
+ * @throws DrError CONFIG with what to do about it
+ */
+export function readConfigText(path: string, encoding: 'latin1' | 'utf8'): string {
   try {
-    text = fs.readFileSync(path, 'latin1');
+    return fs.readFileSync(path, encoding);
   } catch (cause) {
     const why = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new DrError('CONFIG', `${path}: cannot read the configuration (${why})`, { cause });
+    const hint =
+      why === 'ENOENT'
+        ? 'there is no such file; dr config example prints one of every kind'
+        : 'name a file that this user may read';
+    throw new DrError('CONFIG', `${path}: cannot read the configuration (${why})`, { cause, hint });
   }
-  return { path, entries: parseProperties(text) };
 }
 
 /** Parses .properties text: escapes, continuation lines, `#` and `!` comments. */

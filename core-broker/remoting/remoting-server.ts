@@ -83,7 +83,10 @@ export class RemotingServer implements ConnectionHost {
     return new Promise((resolve, reject) => {
       server.once('error', (cause) => {
         reject(
-          new DrError('NETWORK', `cannot listen on ${host}:${port}: ${cause.message}`, { cause }),
+          new DrError('NETWORK', `cannot listen on ${host}:${port}: ${cause.message}`, {
+            cause,
+            hint: 'dr doctor -c FILE names the process that holds a port; or choose another one',
+          }),
         );
       });
       server.listen({ host, port, backlog: 1024 }, () => {

@@ -43,7 +43,7 @@ export async function openStore(
   layer: FileLayer = systemFiles,
 ): Promise<MessageStore> {
   const layout = storeLayout(options.rootDir, options.commitLogDir);
-  fs.mkdirSync(layout.root, { recursive: true });
+  makeRoot(layout.root);
   const lock = StoreLock.take(layout);
   const closers: (() => void)[] = [() => lock.release()];
   try {
@@ -51,6 +51,19 @@ export async function openStore(
   } catch (reason) {
     for (const close of closers.reverse()) close();
     throw DrError.from(reason);
+  }
+}
+
+function makeRoot(root: string): void {
+  try {
+    fs.mkdirSync(root, { recursive: true });
+    fs.accessSync(root, fs.constants.W_OK);
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? 'unusable';
+    throw new DrError('CONFIG', `${root}: cannot be used as a store (${why})`, {
+      cause,
+      hint: 'storePathRootDir must name a folder that this user may make and write',
+    });
   }
 }
 

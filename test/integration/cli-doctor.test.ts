@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { accessFindings, haFinding } from '../../cli/commands/doctor/access.ts';
 import { accountFindings, compareAccounts } from '../../cli/commands/doctor/accounts.ts';
 import { planOf } from '../../cli/commands/doctor/files.ts';
+import { programOf } from '../../cli/commands/doctor/machine.ts';
 import type { DrConfig } from '../../cli/config/dr-config.ts';
 import { RequestCode } from '../../core-broker/protocol/index.ts';
 import { setProcessIdentity, tlsSettings } from '../../core-broker/remoting/index.ts';
@@ -26,6 +27,15 @@ const enforced = tlsSettings(
   { 'tls.server.mode': 'enforcing', 'tls.test.mode.enable': 'true' },
   '.',
 );
+
+describe('who holds a port', () => {
+  test('is said in the words it was started with', () => {
+    expect(programOf('/x/bin/node\0--flag=1\0/y/cli/dr.ts\0broker\0-c\0b.properties\0')).toBe(
+      'dr broker -c b.properties',
+    );
+    expect(programOf('/usr/bin/java\0-Xmx1g\0Main\0')).toBe('java -Xmx1g Main');
+  });
+});
 
 describe('signed requests', () => {
   test('can be sent again unless TLS is enforced', () => {

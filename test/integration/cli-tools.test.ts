@@ -138,6 +138,39 @@ describe('dr config', () => {
   });
 });
 
+describe('what an operator is told when a server cannot start', () => {
+  const start = (text: string) => {
+    const file = path.join(root, 'broker.properties');
+    fs.writeFileSync(file, `bindAddress=127.0.0.1\nhaListenPort=0\n${text}`);
+    return runDr(['broker', '-c', file]);
+  };
+
+  test('a store folder that cannot be made is a mistake of the configuration', async () => {
+    fs.writeFileSync(path.join(root, 'file'), '');
+    const run = await start(`listenPort=0\nstorePathRootDir=${root}/file/store\n`);
+    expect(run.status).toBe(2);
+    expect(run.stderr).toMatch(/file\/store: cannot be used as a store \(ENOTDIR\)/);
+    expect(run.stderr).toContain('storePathRootDir');
+  });
+
+  test('a taken port is named, and who knows its holder', async () => {
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as net.AddressInfo;
+    const run = await start(`listenPort=${port}\nstorePathRootDir=${root}/store\n`);
+    server.close();
+    expect(run.status).toBe(13);
+    expect(run.stderr).toMatch(new RegExp(`cannot listen on 127.0.0.1:${port}`));
+    expect(run.stderr).toContain('dr doctor');
+  });
+
+  test('a file that is not there', async () => {
+    const run = await runDr(['broker', '-c', path.join(root, 'none')]);
+    expect(run.status).toBe(2);
+    expect(run.stderr).toContain('dr config example');
+  });
+});
+
 describe('dr doctor', () => {
   test('says which ports are taken and by whom, and what a file gets wrong', async () => {
     const server = net.createServer().listen(0, '127.0.0.1');

@@ -170,8 +170,15 @@ function explained(reason: unknown): DrError {
     });
   }
   if (failure.code === 'NO_ROUTE') {
-    const hint = failure.hint ?? 'dr admin topicList names every topic';
+    const hint =
+      failure.hint ??
+      'dr admin topicList names every topic, dr admin clusterList the brokers that are up';
     return new DrError('NO_ROUTE', failure.message, { hint, context: failure.context });
+  }
+  if (failure.code === 'NETWORK' && failure.hint === undefined) {
+    const hint =
+      'is the server there running, and the way to it open? dr doctor -n HOST:PORT looks';
+    return new DrError('NETWORK', failure.message, { hint, context: failure.context });
   }
   const meaning = MEANINGS.get(remoteCode(failure) ?? -1);
   if (meaning === undefined) return failure;

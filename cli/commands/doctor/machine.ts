@@ -51,11 +51,18 @@ export function holderOf(port: number): string {
     for (const fd of readFolder(`/proc/${pid}/fd`)) {
       const inode = /^socket:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/fd/${fd}`))?.[1];
       if (inode === undefined || !inodes.has(inode)) continue;
-      const words = readText(`/proc/${pid}/cmdline`).split('\0').join(' ').trim();
-      return `process ${pid} (${words.slice(0, 60)})`;
+      return `process ${pid} (${programOf(readText(`/proc/${pid}/cmdline`)).slice(0, 60)})`;
     }
   }
   return 'a process of another user';
+}
+
+/** A command line as an operator knows it: without the interpreter, its options and long paths. */
+export function programOf(commandLine: string): string {
+  const words = commandLine.split('\0').filter((word) => word !== '');
+  const at = words.findIndex((word) => /\/cli\/dr\.[jt]s$/.test(word));
+  if (at >= 0) return ['dr', ...words.slice(at + 1)].join(' ');
+  return words.map((word) => word.split('/').at(-1) ?? word).join(' ');
 }
 
 function listeningInodes(port: number): Set<string> {

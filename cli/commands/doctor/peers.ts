@@ -22,7 +22,7 @@ export async function peerFindings(
     try {
       const places = await wire.places();
       found.push(
-        finding('peers', `name server ${address}`, ['ok', `lists ${places.length} brokers`]),
+        finding('peers', `name server ${address}`, ['ok', `brokers registered: ${places.length}`]),
       );
       reached.push(...places.map((place) => place.address));
     } catch (reason) {
