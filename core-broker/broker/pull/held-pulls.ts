@@ -1,6 +1,8 @@
 // Long polling: pulls that found nothing wait here per topic and queue until a message arrives, their
 // time is over or someone asks for all of them. Waking costs one lookup; nothing is scanned per message.
-// Arrivals of one dispatch round wake a pull once, after the round, so that it returns a full batch.
+// Arrivals of one dispatch round wake a pull once, after the round, so that it returns a full batch. Many
+// that wake at once are answered over several turns of the loop, between the reads of other sockets: sends
+// do not wait for all of them, and who is answered later gets more messages.
 // Invariant: a held pull is answered exactly once. Source: PullRequestHoldService, behaviour only.
 import { type Clock, LIMITS } from '../../base/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
@@ -10,6 +12,8 @@ import type { PullRequest } from './pull-request.ts';
 
 /** How late an expired pull may be answered. */
 const SWEEP_MS = 200;
+/** Time for woken pulls in one turn of the loop. */
+const TURN_MS = 1;
 
 export interface HeldPull {
   connection: ServerConnection;
@@ -80,7 +84,7 @@ export class HeldPulls implements PullHolder {
     for (const [topic, queues] of this.#topics) {
       for (const queueId of [...queues.keys()]) this.#move(queues, { topic, queueId }, isMeant);
     }
-    this.#run();
+    this.#run(Number.POSITIVE_INFINITY);
   }
 
   #sweep(): void {
@@ -112,13 +116,24 @@ export class HeldPulls implements PullHolder {
 
   #wake(pull: HeldPull, isLast: boolean): void {
     this.#count--;
-    if (this.#ready.length === 0) queueMicrotask(() => this.#run());
+    if (this.#ready.length === 0) queueMicrotask(this.#turn);
     this.#ready.push({ pull, isLast });
   }
 
-  #run(): void {
+  readonly #turn = (): void => this.#run(this.#clock.monotonicMs() + TURN_MS);
+
+  /** Answers in the order of waking, at least one; what is left has the next turn. */
+  #run(untilMs: number): void {
     const ready = this.#ready;
     this.#ready = [];
-    for (const { pull, isLast } of ready) if (pull.connection.isOpen) this.#answer(pull, isLast);
+    let done = 0;
+    while (done < ready.length) {
+      const { pull, isLast } = ready[done++]!;
+      if (pull.connection.isOpen) this.#answer(pull, isLast);
+      if (done < ready.length && this.#clock.monotonicMs() >= untilMs) break;
+    }
+    if (done === ready.length) return;
+    this.#ready = ready.slice(done).concat(this.#ready);
+    setImmediate(this.#turn);
   }
 }

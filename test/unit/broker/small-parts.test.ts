@@ -86,6 +86,29 @@ describe('held pulls', () => {
     expect(held.held).toBe(1);
   });
 
+  test('many that wake at once share turns of the loop, in order; answerAll waits for none', async () => {
+    const woken: number[] = [];
+    const slow = { ...clock, monotonicMs: () => woken.length };
+    const held = new HeldPulls(slow, (one) => woken.push(one.offset));
+    const wake = () => {
+      for (const offset of [1, 2, 3]) held.hold(pull(offset));
+      held.onArrival({ topic: 'T', queueId: 0 }, 9, 1);
+    };
+    wake();
+    await settled();
+    expect(woken).toEqual([1]);
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(woken).toEqual([1, 2, 3]);
+    woken.length = 0;
+    wake();
+    await settled();
+    held.answerAll();
+    expect(woken).toEqual([1, 2, 3]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(woken).toHaveLength(3);
+  });
+
   test('answerAll leaves nobody waiting and answers each once', async () => {
     const woken: number[] = [];
     const held = new HeldPulls(clock, (one) => woken.push(one.offset));
