@@ -33,7 +33,7 @@ const log = createLog('store');
 export interface CheckerParts {
   state: LogState;
   topics: TopicTable;
-  dispatcher: Dispatcher;
+  dispatcher: Pick<Dispatcher, 'enter'>;
   setup: Omit<CheckSetup, 'memory'>;
   /** Module of the thread; tests give one that fails. */
   entry?: URL;
@@ -42,8 +42,8 @@ export interface CheckerParts {
 export interface CheckListener {
   /** Records were entered, or everything ordered was looked at. */
   onChecked(): void;
-  /** The bytes at the validated end are damaged, or cannot be entered. */
-  onFault(reason: DrError): void;
+  /** The bytes at the validated end are damaged, or cannot be read or entered. */
+  onFault(reason: DrError, isDamage: boolean): void;
 }
 
 export class LogChecker {
@@ -207,9 +207,9 @@ export class LogChecker {
     }, RETRY_MS);
   }
 
-  #fail(reason: DrError): void {
+  #fail(reason: DrError, isDamage = false): void {
     this.halt();
-    this.#listener.onFault(reason);
+    this.#listener.onFault(reason, isDamage);
   }
 
   #enterRows(): void {
@@ -251,7 +251,7 @@ export class LogChecker {
     } else if (kind === ROW.idle) {
       this.#isIdle = value === (this.#end | 0);
     } else if (kind === ROW.damage) {
-      this.#fail(this.#damaged(value));
+      this.#fail(this.#damaged(value), true);
     }
   }
 

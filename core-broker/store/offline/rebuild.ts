@@ -11,12 +11,10 @@ import { LogState } from '../log/log-state.ts';
 import { DeletedTopics } from '../queue/deleted-topics.ts';
 import { DelayLevels } from '../queue/digest/delay-levels.ts';
 import { Dispatcher } from '../queue/dispatcher.ts';
-import { scanRecords, surveyTail } from '../read/log-scan.ts';
+import { surveyTail } from '../read/log-scan.ts';
 import { type ClosedStore, type ClosedStoreOptions, openClosedStore } from './closed-store.ts';
+import { type OnDigest, walkDigests } from './digest-walk.ts';
 import { expiredEnds, restoreEnds } from './expired-ends.ts';
-
-/** Log bytes between two reports and two turns of the loop. */
-const SLICE_BYTES = 64 * 1024 * 1024;
 
 export interface RebuildOptions extends ClosedStoreOptions {
   /** Told after each 64 MiB of log. */
@@ -69,12 +67,18 @@ async function rebuild(store: ClosedStore, options: RebuildOptions): Promise<Reb
   const ends = expiredEnds(topics, files.minOffset);
   forgetDerived(store, before);
   const state = new LogState();
-  state.resetTo(files.minOffset);
   const delays = new DelayLevels(store.messageDelayLevel);
   const dispatcher = new Dispatcher(topics, state, { delays, index });
   const deleted = new DeletedTopics(layout.drDeletedTopics);
-  const records = await dispatchAll({ ...store, dispatcher, deleted }, options);
-  const end = state.dispatched;
+  let records = 0;
+  const enter: OnDigest = (topic, digest) => {
+    if (deleted.hides(topic.name, digest.physicalOffset)) dispatcher.pass(digest);
+    else dispatcher.enter(topic, digest);
+    records++;
+  };
+  const { onProgress, signal } = options;
+  const walk = { state, hasIndex: index !== undefined, onProgress, signal };
+  const end = await walkDigests(store, enter, walk);
   restoreEnds(topics, ends);
   topics.writeOutNow();
   await topics.files.sync();
@@ -121,34 +125,6 @@ function forgetDerived({ layout, files, topics }: ClosedStore, before: Checkpoin
   fsyncFolderSync(layout.root);
   for (const queue of topics.all()) queue.wipe();
   fs.rmSync(layout.index, { recursive: true, force: true });
-}
-
-async function dispatchAll(
-  { files, dispatcher, deleted }: ClosedStore & { dispatcher: Dispatcher; deleted: DeletedTopics },
-  { onProgress, signal }: RebuildOptions,
-): Promise<number> {
-  const start = files.minOffset;
-  let records = 0;
-  let from = start;
-  while (from < files.limit) {
-    if (signal?.aborted) throw new DrError('CANCELLED', 'the rebuild was interrupted');
-    const to = Math.min(from + SLICE_BYTES, files.limit);
-    const scan = scanRecords(
-      files,
-      from,
-      (buf, record) => {
-        if (deleted.hidesRecord(buf, record)) dispatcher.pass(record);
-        else dispatcher.dispatch(buf, record);
-        records++;
-      },
-      to,
-    );
-    from = scan.end;
-    onProgress?.(from - start, files.limit - start);
-    if (scan.end < to) break;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return records;
 }
 
 function damaged({ files }: ClosedStore, offset: number, nextRecord: number): DrError {

@@ -2,19 +2,18 @@
 // offset, with its size and tag; every key in the index; nothing that points beyond the log. Reads only.
 // Invariant: counts are exact, examples are the first few.
 // Source: ours.
-import { DrError } from '../../base/index.ts';
 import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES } from '../layout.ts';
-import { int32At, int64At, type RecordCursor } from '../log/record-bytes.ts';
+import { LogState } from '../log/log-state.ts';
+import { int32At, int64At } from '../log/record-bytes.ts';
 import type { ConsumeQueue, EntryRun } from '../queue/consume-queue.ts';
 import { DeletedTopics } from '../queue/deleted-topics.ts';
-import { DelayLevels } from '../queue/digest/delay-levels.ts';
-import { Digester } from '../queue/digest/digester.ts';
 import type { RecordDigest } from '../queue/digest/record-digest.ts';
 import type { IndexEntry } from '../queue/index-file.ts';
-import { scanRecords, surveyTail } from '../read/log-scan.ts';
+import type { Topic } from '../queue/topic-table.ts';
+import { surveyTail } from '../read/log-scan.ts';
 import { type ClosedStore, type ClosedStoreOptions, openClosedStore } from './closed-store.ts';
+import { type OnDigest, walkDigests } from './digest-walk.ts';
 
-const SLICE_BYTES = 64 * 1024 * 1024;
 const RUN_ENTRIES = 1024;
 const EXAMPLES_MAX = 20;
 const WORD = 0x1_0000_0000;
@@ -64,26 +63,23 @@ export async function verifyQueues(
     store.topics.recover();
     store.index?.load();
     const check = new QueueCheck(store);
-    const { files } = store;
-    let from = files.minOffset;
-    while (from < files.limit) {
-      const to = Math.min(from + SLICE_BYTES, files.limit);
-      const scan = scanRecords(files, from, (buf, record) => check.record(buf, record), to);
-      from = scan.end;
-      options.onProgress?.(from - files.minOffset, files.limit - files.minOffset);
-      if (scan.end < to) break;
-      await new Promise((resolve) => setImmediate(resolve));
-      if (options.signal?.aborted) throw new DrError('CANCELLED', 'the check was interrupted');
-    }
-    return check.finish(from);
+    const state = new LogState();
+    const take: OnDigest = (topic, digest) => {
+      check.record(topic, digest);
+      state.dispatched = digest.physicalOffset + digest.size;
+    };
+    const { onProgress, signal } = options;
+    const walk = { state, hasIndex: check.hasIndex, onProgress, signal };
+    return check.finish(await walkDigests(store, take, walk));
   } finally {
     store.close();
   }
 }
 
 class QueueCheck {
+  /** The index has entries to compare. */
+  readonly hasIndex: boolean;
   readonly #store: ClosedStore;
-  readonly #digester: Digester;
   readonly #deleted: DeletedTopics;
   readonly #runs = new Map<ConsumeQueue, { from: number; run: EntryRun }>();
   readonly #entries: Iterator<IndexEntry> | undefined;
@@ -93,10 +89,9 @@ class QueueCheck {
   constructor(store: ClosedStore) {
     this.#store = store;
     this.#deleted = new DeletedTopics(store.layout.drDeletedTopics);
-    const levels = new DelayLevels(store.messageDelayLevel);
     this.#entries = store.index?.entries()[Symbol.iterator]();
     this.#nextEntry();
-    this.#digester = new Digester(levels, this.#entry !== undefined);
+    this.hasIndex = this.#entry !== undefined;
     const { minOffset } = store.files;
     // Entries of records that retention removed come first.
     while (this.#entry !== undefined && this.#entry.physicalOffset < minOffset) this.#nextEntry();
@@ -116,18 +111,15 @@ class QueueCheck {
     };
   }
 
-  record(buf: Buffer, record: RecordCursor): void {
+  record(topic: Topic, digest: RecordDigest): void {
     const { topics } = this.#store;
-    if (this.#deleted.hidesRecord(buf, record)) {
-      this.#report.records++;
+    this.#report.records++;
+    if (this.#deleted.hides(topic.name, digest.physicalOffset)) {
       // Its keys may still be in the index.
-      while (this.#entry?.physicalOffset === record.physicalOffset) this.#nextEntry();
+      while (this.#entry?.physicalOffset === digest.physicalOffset) this.#nextEntry();
       return;
     }
-    const topic = topics.ofBytes(buf, record.topicStart, record.topicLength);
-    const digest = this.#digester.make(buf, record, topic);
-    this.#report.records++;
-    if (digest.isQueued) this.#checkEntry(topics.queue(topic, record.queueId), digest);
+    if (digest.isQueued) this.#checkEntry(topics.queue(topic, digest.queueId), digest);
     for (let i = 0; i < digest.keyCount; i++) this.#checkKey(digest, i, topic.name);
   }
 

@@ -67,7 +67,7 @@ export class Dispatcher {
   }
 
   /** Recovery: the record's queue was deleted; it stays in the log and in no queue. */
-  pass(record: RecordCursor): void {
+  pass(record: Pick<RecordCursor, 'physicalOffset' | 'size' | 'storeTimestampMs'>): void {
     const state = this.#state;
     state.lastRecord = record.physicalOffset;
     state.lastStoreTimestampMs = record.storeTimestampMs;
