@@ -75,6 +75,7 @@ export function fakeBroker(role: RegionRole = 'active', waitMs = 60_000): FakeBr
     },
     clock: { monotonicMs: () => performance.now(), nowMs: () => Date.now() },
     schedule: { start: () => undefined, stop: () => undefined },
+    timers: { stopped: done },
     tables: { save: () => undefined },
     frames: {
       inject: (_connection: ServerConnection, frame: Buffer) => {

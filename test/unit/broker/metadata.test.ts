@@ -18,10 +18,11 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
 
-/** The two things the tables ask of a store. */
+/** What the tables ask of a store. */
 const store = () =>
   ({
     topic: (name: string) => ({ name, bytes: Buffer.from(name), id: 0 }),
+    followDeletions: () => undefined,
     bounds: ({ topic, queueId }: { topic: string; queueId: number }) => {
       const max = maxima[`${topic}@${queueId}`];
       return max === undefined ? undefined : { min: 0, max };
