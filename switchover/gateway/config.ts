@@ -14,8 +14,15 @@ import {
   readTextIfExists,
   Secret,
   type SettingsOf,
+  type TextSetting,
   textSetting,
 } from '../../core-broker/base/index.ts';
+import {
+  TLS_KEYS,
+  type TlsKey,
+  type TlsServerSettings,
+  tlsSettings,
+} from '../../core-broker/remoting/index.ts';
 
 export const GATEWAY_KEYS = {
   drListen: textSetting('', 'broker-a=0.0.0.0:20911,...: where clients of each broker connect'),
@@ -27,6 +34,11 @@ export const GATEWAY_KEYS = {
   drControlAddress: textSetting('0.0.0.0', 'local address of the control port'),
 } as const;
 
+/** TLS of the control port; what clients send is passed on as it is, with TLS or without. */
+export const GATEWAY_TLS_KEYS = Object.fromEntries(
+  Object.entries(TLS_KEYS).map(([key, { meaning }]) => [key, textSetting('', meaning)]),
+) as { [K in TlsKey]: TextSetting };
+
 type GatewaySettings = SettingsOf<typeof GATEWAY_KEYS>;
 
 export interface GatewayConfig {
@@ -37,6 +49,8 @@ export interface GatewayConfig {
   initialRegion: string;
   statePath: string;
   control: HostPort;
+  /** Of the control port. */
+  tls: TlsServerSettings;
   secret: Secret;
   warnings: string[];
 }
@@ -47,9 +61,13 @@ export interface GatewayConfig {
  */
 export function loadGatewayConfig(file: string): GatewayConfig {
   const properties = readPropertiesFile(file);
-  const { values, warnings } = readSettings(properties, GATEWAY_KEYS, new Set());
-  for (const [key, value] of Object.entries(values)) {
-    if (value === '') throw keyError(properties, key, 'must be given');
+  const { values, warnings } = readSettings(
+    properties,
+    { ...GATEWAY_KEYS, ...GATEWAY_TLS_KEYS },
+    new Set(),
+  );
+  for (const key of Object.keys(GATEWAY_KEYS) as (keyof typeof GATEWAY_KEYS)[]) {
+    if (values[key] === '') throw keyError(properties, key, 'must be given');
   }
   const regions = readRegions(properties, values);
   const listen = readListen(properties, values);
@@ -64,6 +82,7 @@ export function loadGatewayConfig(file: string): GatewayConfig {
     initialRegion: values.drActiveRegion,
     statePath: path.resolve(path.dirname(file), values.drStatePath),
     control: { host: values.drControlAddress, port: values.drControlPort },
+    tls: tlsSettings(values, path.dirname(path.resolve(file))).server,
     secret: readSecret(properties, values.drSecretFile),
     warnings,
   };

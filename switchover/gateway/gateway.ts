@@ -29,6 +29,7 @@ import {
   RemotingServer,
   RequestDispatcher,
   type RequestHandler,
+  ServerTls,
 } from '../../core-broker/remoting/index.ts';
 import type { GatewayConfig } from './config.ts';
 import { type ActiveView, Lane } from './lane.ts';
@@ -117,7 +118,8 @@ class SplicingGateway implements Gateway {
         remark: error.message,
       }),
     });
-    this.#control = new RemotingServer({ ...this.#config.control, listener });
+    const tls = new ServerTls(this.#config.tls);
+    this.#control = new RemotingServer({ ...this.#config.control, listener, tls });
     try {
       await this.#control.listen();
       for (const lane of this.#lanes.values()) await lane.start();

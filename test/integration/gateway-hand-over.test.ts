@@ -15,6 +15,7 @@ import {
   type RemotingCommand,
   signDrRequest,
 } from '../../core-broker/protocol/index.ts';
+import { tlsSettings } from '../../core-broker/remoting/index.ts';
 import { createGateway, type Gateway } from '../../switchover/gateway/index.ts';
 import { type RawConnection, rawConnection } from '../support/raw-connection.ts';
 import { PAIR_SECRET, READERS_HEARTBEAT, RegionPair, sendRequest } from '../support/region-pair.ts';
@@ -57,6 +58,7 @@ async function gatewayTo(east: string, west: string, secret = PAIR_SECRET): Prom
       statePath: `${pair.east.root}/gateway-${Math.random()}`,
       control: { host: '127.0.0.1', port: 0 },
       secret,
+      tls: tlsSettings({}, '.').server,
       warnings: [],
     },
   });

@@ -18,15 +18,20 @@ import {
   INERT_KEYS,
   loadNameserverConfig,
   NAMESERVER_KEYS,
+  SECURITY_KEYS,
 } from '../../../core-broker/nameserver/index.ts';
-import { GATEWAY_KEYS, loadGatewayConfig } from '../../../switchover/index.ts';
+import { GATEWAY_KEYS, GATEWAY_TLS_KEYS, loadGatewayConfig } from '../../../switchover/index.ts';
 import { loadDrConfig } from '../../config/dr-config.ts';
 
 export const KINDS = ['dr', 'broker', 'nameserver', 'gateway'] as const;
 export type Kind = (typeof KINDS)[number];
 
-export const NAMESERVER_TABLE: SettingTable = { ...NAMESERVER_KEYS, ...GLOBAL_KEYS };
-export const GATEWAY_TABLE: SettingTable = GATEWAY_KEYS;
+export const NAMESERVER_TABLE: SettingTable = {
+  ...NAMESERVER_KEYS,
+  ...SECURITY_KEYS,
+  ...GLOBAL_KEYS,
+};
+export const GATEWAY_TABLE: SettingTable = { ...GATEWAY_KEYS, ...GATEWAY_TLS_KEYS };
 
 const KNOWN: Record<Exclude<Kind, 'dr'>, (key: string) => boolean> = {
   broker: (key) => Object.hasOwn(BROKER_KEYS, key) || UNSUPPORTED_KEYS.has(key),
