@@ -2,7 +2,7 @@
 // Order of start: listen (the port may be the system's choice and is part of every record) -> open the
 // store -> tables and handlers -> DR side -> let clients in -> register. Clients that connect earlier
 // wait; nobody is served before the DR side decided whether this store may write.
-// Order of stop: goodbye to name servers -> held pulls answered -> everything appended is durable and
+// Order of stop: goodbye to name servers -> clients are asked to leave -> held pulls answered -> everything appended is durable and
 // answered -> connections closed -> tables written -> store closed.
 import { type Clock, createLog, DrError, sleep, systemClock } from '../base/index.ts';
 import { type DrStatus, encodeHost } from '../protocol/index.ts';
@@ -22,6 +22,7 @@ import type {
   StandbySink,
 } from './door.ts';
 import { attachDr } from './dr/index.ts';
+import { BusyGate, FarewellGate, SlowWrites } from './gates/index.ts';
 import { exposeBroker, exposeLabelled } from './metrics/index.ts';
 import type { DrAttachment } from './parts.ts';
 import { storeOptions } from './store-options.ts';
@@ -76,6 +77,7 @@ class BrokerNode implements Broker {
   #running: Running | undefined;
   #acl: AclBook | undefined;
   #link: LinkControl | undefined;
+  #slowWrites: SlowWrites | undefined;
   #stopping: Promise<void> | undefined;
   #hideMetrics: (() => void) | undefined;
 
@@ -123,6 +125,7 @@ class BrokerNode implements Broker {
   health(): { reasons: string[] } {
     const running = this.#running;
     if (running === undefined) return { reasons: ['the broker is not running'] };
+    if (this.#stopping !== undefined) return { reasons: ['the broker is stopping'] };
     return { reasons: [...running.store.problems(), ...running.dr.drHealth().reasons] };
   }
 
@@ -165,7 +168,7 @@ class BrokerNode implements Broker {
       nowMs: () => clock.nowMs(),
     });
     if (book === undefined) return;
-    this.#dispatcher.useGuard(new AclGuard(() => book.table));
+    this.#dispatcher.addGate(new AclGuard(() => book.table));
     await book.start();
   }
 
@@ -188,6 +191,7 @@ class BrokerNode implements Broker {
     built.pulls.held.start();
     built.expiry.start();
     built.context.stats.start();
+    this.#watchWrites(store, clock);
     await dr.start();
     this.#startSaving(built);
     this.#expose(built);
@@ -202,16 +206,17 @@ class BrokerNode implements Broker {
   }
 
   async #stop(): Promise<void> {
+    const running = this.#running;
+    if (running !== undefined) await this.#sayFarewell(running.built);
     for (const timer of this.#timers) clearInterval(timer);
     await this.#acl?.stop();
-    const running = this.#running;
     if (running === undefined) return this.#server.close();
     const { store, built, dr } = running;
     this.#hideMetrics?.();
     built.schedule.stop();
     await built.timers.stopped();
-    await built.registration.stop();
     await dr.stop();
+    this.#slowWrites?.stop();
     built.pulls.held.stop();
     await this.#lastFlush(store);
     built.release.stop();
@@ -222,6 +227,33 @@ class BrokerNode implements Broker {
     built.context.filters.save();
     await store.close();
     log.info('broker.stopped', 'broker stopped', { address: this.address });
+  }
+
+  /** Name servers first, so that clients find their way to the others. */
+  async #sayFarewell({ registration, pulls }: BuiltBroker): Promise<void> {
+    await registration.stop();
+    const { enableShutdownGracefully, shutdownWaitTimeSeconds } = this.#options.config;
+    if (!enableShutdownGracefully) return;
+    const gate = new FarewellGate();
+    this.#dispatcher.addGate(gate);
+    log.info('broker.farewell', 'clients are asked to leave', { shutdownWaitTimeSeconds });
+    pulls.held.answerAll();
+    await gate.wait(() => this.#dispatcher.connections(), shutdownWaitTimeSeconds);
+  }
+
+  /** Sends are refused while the disk does not take what was appended. */
+  #watchWrites(store: MessageStore, clock: Clock): void {
+    const { config } = this.#options;
+    if (config.flushDiskType !== 'ASYNC_FLUSH') return;
+    const gate = new BusyGate(this.#admission);
+    this.#slowWrites = new SlowWrites({
+      ends: () => store.storeBounds(),
+      limitMs: () => config.osPageCacheBusyTimeOutMills,
+      nowMs: () => clock.monotonicMs(),
+      onChange: (isBusy) =>
+        isBusy ? this.#dispatcher.addGate(gate) : this.#dispatcher.removeGate(gate),
+    });
+    this.#slowWrites.start();
   }
 
   /** So that everything appended is answered before the connections go. */
@@ -241,6 +273,7 @@ class BrokerNode implements Broker {
     await this.#server.close();
     const running = this.#running;
     if (running === undefined) return;
+    this.#slowWrites?.stop();
     running.built.pulls.held.stop();
     running.built.release.stop();
     running.built.expiry.stop();

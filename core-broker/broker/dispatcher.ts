@@ -14,8 +14,8 @@ import {
   scanSendRequest,
 } from '../protocol/index.ts';
 import { type FrameListener, RequestDispatcher, type ServerConnection } from '../remoting/index.ts';
-import type { AclGuard } from './acl/index.ts';
 import type { Admission, AdmissionSlot } from './admission.ts';
+import { allOf, type FrameGate } from './gates/index.ts';
 import type { FrameDoor, RequestHandler, RequestTable } from './parts.ts';
 import { type Session, sessionOf } from './replies/index.ts';
 import { refusalOf } from './response-codes.ts';
@@ -49,8 +49,9 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
   readonly #forgetListeners: ConnectionListener[] = [];
   #sends: SendPath | undefined;
   #pulls: PullPath | undefined;
-  /** Undefined unless ACL is on: one branch per frame. */
-  #guard: AclGuard | undefined;
+  readonly #gates: FrameGate[] = [];
+  /** All gates as one; undefined while there is none: one branch per frame. */
+  #guard: FrameGate | undefined;
   #vipPort = -1;
   /** Connections that came before the broker was ready; undefined = ready. */
   #early: ServerConnection[] | undefined = [];
@@ -75,9 +76,16 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
     this.#pulls = pulls;
   }
 
-  /** From now on every frame passes the guard first. */
-  useGuard(guard: AclGuard): void {
-    this.#guard = guard;
+  /** From now on every frame passes this gate first, behind those that stand already. */
+  addGate(gate: FrameGate): void {
+    this.#gates.push(gate);
+    this.#guard = allOf([...this.#gates]);
+  }
+
+  removeGate(gate: FrameGate): void {
+    const at = this.#gates.indexOf(gate);
+    if (at >= 0) this.#gates.splice(at, 1);
+    this.#guard = allOf([...this.#gates]);
   }
 
   useVipPort(port: number): void {

@@ -130,3 +130,42 @@ describe('a slow disk', () => {
     await region.stop();
   });
 });
+
+describe('a disk that does not keep up (osPageCacheBusyTimeOutMills)', () => {
+  test('sends are refused with 2 before anything of them is stored, and taken again', async () => {
+    const disk = new BrokenDisk();
+    const region = await brokerOn(disk, { osPageCacheBusyTimeOutMills: 50 });
+    await region.send('busy', 'first');
+    disk.isHeld = true;
+    // Large enough to be written in the background.
+    const caught = watch(region.send('busy', Buffer.alloc(600_000, 1)));
+    await eventually(() => (disk.heldWrites > 0 ? true : undefined));
+    const answers: RemotingCommand[] = [];
+    const refused = await eventually(() => {
+      // Those that come before the limit are appended and wait for the disk: they are not refused later.
+      void region.send('busy', 'small').then((answer) => answers.push(answer));
+      return answers[0];
+    });
+    expect(refused.code).toBe(ResponseCode.SYSTEM_BUSY);
+    expect(refused.remark).toMatch(/^\[REJECTREQUEST\]/);
+    const end = region.broker.store.storeBounds().maxOffset;
+    for (const code of [10, 310, 320, 36, 370]) {
+      expect((await region.call(code, {}, 'x')).code).toBe(ResponseCode.SYSTEM_BUSY);
+    }
+    expect(region.broker.store.storeBounds().maxOffset).toBe(end);
+    // Readers are served on.
+    expect((await region.pull('busy', 0)).code).toBe(0);
+    disk.isHeld = false;
+    disk.releaseNewest();
+    await eventually(() => caught.answer);
+    expect(caught.answer?.code).toBe(0);
+    const kept = () => answers.filter(({ code }) => code === 0).length;
+    await eventually(async () =>
+      (await region.send('busy', 'last')).code === 0 ? true : undefined,
+    );
+    // Every record has its success, every refusal none: a refused message is not there twice.
+    const { max } = region.broker.store.bounds({ topic: 'busy', queueId: 0 }) ?? { max: 0 };
+    expect(max).toBe(1 + 1 + kept() + 1);
+    await region.stop();
+  });
+});

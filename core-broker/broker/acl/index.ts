@@ -3,3 +3,4 @@ export { addAclHandlers } from './acl-admin.ts';
 export { AclBook } from './acl-book.ts';
 export { AclGuard } from './acl-guard.ts';
 export { openAclBook } from './attach-acl.ts';
+export { isDrCode } from './permissions.ts';

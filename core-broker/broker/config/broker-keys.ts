@@ -143,6 +143,13 @@ const IDENTITY_KEYS = {
   }),
   drHttpPort: int(0, 'port of health, status and metrics over HTTP; 0 = none', port),
   drHttpHost: text('127.0.0.1', 'local address of the HTTP port', IP_FORM),
+  enableShutdownGracefully: bool(
+    false,
+    'a stop first asks clients newer than 5.3.1 to leave (code 1500)',
+  ),
+  shutdownWaitTimeSeconds: int(30, 'longest wait of such a stop until they have left, s', {
+    live: true,
+  }),
   configBlackList: text('', 'keys code 25 may not change, separated by ;'),
   startAcceptSendRequestTimeStamp: int(0, 'sends are refused before this time, ms since 1970', {
     max: MAX_LONG,
@@ -287,6 +294,12 @@ const STORE_KEYS = {
   ),
   flushIntervalCommitLog: live(
     int(500, 'ASYNC_FLUSH: the commit log is forced to disk this often, ms', { min: 1 }),
+  ),
+  osPageCacheBusyTimeOutMills: live(
+    int(
+      1_000,
+      'ASYNC_FLUSH: while a write waits for the system this long, sends are refused with code 2, ms',
+    ),
   ),
   syncFlushTimeout: live(
     int(5_000, 'SYNC_FLUSH: a send that the disk does not confirm in time gets code 10, ms', {
