@@ -33,6 +33,7 @@ export interface RegionsOptions {
 }
 
 const CLUSTER = 'orders-cluster';
+const START_MS = 90_000;
 export const BROKER_NAME = 'broker-a';
 
 export interface Regions {
@@ -200,7 +201,9 @@ function makeRegions(layout: Layout & { files: { global: string; gateway: string
     startRegion: async (name) => {
       const files = name === 'east' ? east : west;
       const running = start(name, ['standby', '-c', files.drYaml]);
-      await waitFor(`region ${name} to answer`, () => isLive(files.http), { watch: [running] });
+      // Patient: it is watched, so a process that ended is noticed at once.
+      const wait = { watch: [running], timeoutMs: START_MS };
+      await waitFor(`region ${name} to answer`, () => isLive(files.http), wait);
       return running;
     },
     startGlobal: async () => {

@@ -16,7 +16,8 @@ export const LIMITS = {
   /** Commit-log bytes appended but not yet written; senders are paused above it. */
   unflushedBytesMax: 32 * 1024 * 1024,
   propertiesBytesMax: 32_767,
-  topicBytesMax: 127,
+  /** Only retry topics of long groups have more than 127. */
+  topicBytesMax: 255,
   bodyBytesMax: 4 * 1024 * 1024,
   /** Sends parked while the region is fenced. */
   parkedBytesMax: 64 * 1024 * 1024,

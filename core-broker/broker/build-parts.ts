@@ -150,7 +150,7 @@ function addPaths(
     clock,
     // A getter: an operator may change it.
     get timeoutMs() {
-      return config.flushDiskType === 'SYNC_FLUSH' ? config.syncFlushTimeout : undefined;
+      return config.syncFlushTimeout;
     },
     durable: (end) => store.durable(end),
     onLatency: (tookMs) => context.stats.putTimes.observe(tookMs),

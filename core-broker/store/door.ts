@@ -145,7 +145,7 @@ export interface StoreBounds {
 
 export interface MessageStore {
   readonly guard: EpochGuard;
-  /** Interns a topic name. @throws DrError USAGE when it is empty or longer than 127 bytes */
+  /** Interns a topic name. @throws DrError USAGE when it is empty or longer than 255 bytes */
   topic(name: string): TopicHandle;
   /**
    * Appends one record. Durable only when onDurable says so.

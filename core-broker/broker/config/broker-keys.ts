@@ -302,9 +302,7 @@ const STORE_KEYS = {
     ),
   ),
   syncFlushTimeout: live(
-    int(5_000, 'SYNC_FLUSH: a send that the disk does not confirm in time gets code 10, ms', {
-      min: 1,
-    }),
+    int(5_000, 'a send that the disk does not take in this time gets code 10, ms', { min: 1 }),
   ),
   flushIntervalConsumeQueue: live(
     int(1_000, 'entries of consume queues are written to their files this often, ms', { min: 1 }),

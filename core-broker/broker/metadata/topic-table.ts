@@ -86,12 +86,29 @@ export class TopicTable {
     this.#listeners.push(listener);
   }
 
-  /** Adds or replaces topics; durable on return. Equal configurations change nothing. */
+  /**
+   * Adds or replaces topics; durable on return. Equal configurations change nothing.
+   * @throws as the failed write; nothing has changed then: a topic that only memory knows would take
+   *   messages that nobody finds after a crash
+   */
   put(...configs: TopicConfig[]): void {
     const changed = configs.filter((config) => !this.#holds(config));
     if (changed.length === 0) return;
+    const before = changed.map(({ topicName }) => this.#byName.get(topicName)?.config);
     for (const config of changed) this.#place(config);
-    this.#commit(changed);
+    try {
+      this.#commit(changed);
+    } catch (reason) {
+      for (const [n, config] of changed.entries()) this.#takeBack(config.topicName, before[n]);
+      throw reason;
+    }
+  }
+
+  #takeBack(name: string, before: TopicConfig | undefined): void {
+    const topic = this.#byName.get(name);
+    if (topic === undefined) return;
+    if (before === undefined) this.#drop(topic);
+    else topic.config = before;
   }
 
   /** Removes a topic; durable on return. */

@@ -8,6 +8,7 @@ import {
   bodyCrcInView,
   RangeCopier,
   RECORD_MAGIC_V1,
+  RECORD_MAGIC_V2,
   SysFlag,
 } from '../../protocol/index.ts';
 import type { AppendResult, RecordSource } from '../door.ts';
@@ -22,6 +23,8 @@ import type { Ring } from './ring.ts';
 const WORD = 0x1_0000_0000;
 /** Fixed part without hosts, body, topic, properties. */
 const FIXED_BYTES = 75;
+/** Longer topics need a length of two bytes: records of the second version. */
+const SHORT_TOPIC_MAX = 127;
 
 export interface CommitLogParts {
   ring: Ring;
@@ -109,12 +112,13 @@ export class CommitLog {
     ) {
       throw new DrError('USAGE', 'message properties end with a zero byte');
     }
+    const topicLength = record.topic.bytes.length;
     const size =
       FIXED_BYTES +
       bornHost.length +
       this.#limits.storeHost.length +
       bodyLength +
-      record.topic.bytes.length +
+      (topicLength > SHORT_TOPIC_MAX ? topicLength + 1 : topicLength) +
       propertiesLength;
     if (size + END_MARKER_BYTES > this.#files.fileSize) {
       throw new DrError('USAGE', `message of ${size} bytes does not fit into a commit-log file`);
@@ -159,6 +163,11 @@ export class CommitLog {
     // Why from the ring: its view is at hand, and reading words is cheaper than reading bytes.
     view.setInt32(start + 8, bodyCrcInView(view, bodyAt, at));
     const topic = record.topic.bytes;
+    if (topic.length > SHORT_TOPIC_MAX) {
+      view.setInt32(start + 4, RECORD_MAGIC_V2);
+      view.setUint8(at++, 0);
+    }
+    // As the lower byte of two it is the same.
     view.setUint8(at, topic.length);
     at = this.#put(at + 1, topic);
     view.setInt16(at, record.propertiesLength);

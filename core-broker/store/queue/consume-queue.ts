@@ -158,7 +158,9 @@ export class ConsumeQueue implements QueueRef {
     );
     const bytes = Buffer.allocUnsafe(wanted * CQ_ENTRY_BYTES);
     const fd = this.#home.files.open(this.#pathOf(position - inFile));
-    fs.readSync(fd, bytes, 0, bytes.length, inFile);
+    const got = fs.readSync(fd, bytes, 0, bytes.length, inFile);
+    // Why: behind the end of a short file stands nothing, not what this memory held before.
+    if (got < bytes.length) bytes.fill(0, got);
     return { bytes, at: 0, count: wanted };
   }
 
@@ -203,6 +205,8 @@ export class ConsumeQueue implements QueueRef {
     if (starts.length === 0) return;
     this.#firstFile = starts[0]!;
     this.#lastFile = starts.at(-1)!;
+    // A crash between making a file and giving it its size; a stock broker refuses such a store.
+    this.#home.files.open(this.#pathOf(this.#lastFile), this.#home.fileSize);
     const limit = (this.#lastFile + this.#home.fileSize) / CQ_ENTRY_BYTES;
     this.min = this.#firstFile / CQ_ENTRY_BYTES;
     this.#setEnd(limit);

@@ -85,6 +85,7 @@ async function syncFile(file: string): Promise<void> {
 function createSized(file: string, size: number): number {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const fd = fs.openSync(file, O_RDWR | O_CREAT, 0o644);
-  if (fs.fstatSync(fd).size !== size) fs.ftruncateSync(fd, size);
+  // Why never shorter: a file of a larger configured size has entries there.
+  if (fs.fstatSync(fd).size < size) fs.ftruncateSync(fd, size);
   return fd;
 }

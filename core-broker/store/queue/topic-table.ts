@@ -64,7 +64,7 @@ export class TopicTable implements QueueHome {
     return this.#dirty.size;
   }
 
-  /** @throws DrError USAGE when the name is empty or longer than a V1 record can carry */
+  /** @throws DrError USAGE when the name is empty or longer than the name of a folder may be */
   intern(name: string): Topic {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;

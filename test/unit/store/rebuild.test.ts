@@ -9,6 +9,7 @@ import {
   verifyQueues,
 } from '../../../core-broker/store/index.ts';
 import { type FileMessageStore, partsOf } from '../../../core-broker/store/message-store.ts';
+import { FaultyFiles } from '../../support/faulty-files.ts';
 import { recordSource, smallStoreOptions, tempFolder } from '../../support/store-options.ts';
 
 const SHAPE = { maxHashSlotNum: 100, maxIndexNum: 400 };
@@ -50,7 +51,40 @@ function queueBytes(): Record<string, string> {
   );
 }
 
+test('a queue file that a crash left without its size: full size again, every entry there', async () => {
+  await fill(500);
+  const before = queueBytes();
+  const file = path.join(root, 'consumequeue', 't1', '0', '0'.repeat(20));
+  fs.truncateSync(file, 0);
+  store = await openStore(smallStoreOptions(root));
+  await closeStore();
+  expect(queueBytes()).toEqual(before);
+});
+
 describe('rebuild', () => {
+  test('a crash that keeps some of the new queues and not others: the next boot builds all', async () => {
+    await fill(500);
+    const before = queueBytes();
+    const disk = new FaultyFiles();
+    try {
+      // t0 was in the page cache only when the machine died; everything else had reached the disk.
+      disk.rules = [
+        { path: /consumequeue\/t0\//, on: 'write', forgets: true },
+        { path: /consumequeue\/t0\//, on: 'sync', fails: 'EIO' },
+      ];
+      const shape = { ...SHAPE, mappedFileSizeConsumeQueue: 2_000 };
+      await expect(rebuildQueues(root, shape)).rejects.toThrow(/EIO/);
+    } finally {
+      disk.restore();
+    }
+    expect(disk.hits).toBeGreaterThan(0);
+    // A stock broker looks at the marker only.
+    expect(fs.existsSync(path.join(root, 'abort'))).toBe(true);
+    store = await openStore(smallStoreOptions(root));
+    await closeStore();
+    expect(queueBytes()).toEqual(before);
+  });
+
   test('makes the same bytes that the running store had written', async () => {
     await fill(500);
     const before = queueBytes();

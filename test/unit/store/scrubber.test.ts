@@ -51,6 +51,15 @@ test('a sound log has no damage; every old file is read, the last one is not', a
   expect(parts.state.damage).toEqual([]);
 });
 
+test('a record whose head is gone is damage too', async () => {
+  const parts = partsOf(store as FileMessageStore);
+  const scrubber = new Scrubber(parts, 0);
+  // The magic of the first record.
+  flip(file(2), 4);
+  await pass(scrubber);
+  expect(parts.state.damage).toEqual([{ file: file(2), offset: 2 * 1024 * 1024 }]);
+});
+
 test('damage is named with file and offset, once for each file, and goes when it is repaired', async () => {
   const parts = partsOf(store as FileMessageStore);
   const scrubber = new Scrubber(parts, 0);
