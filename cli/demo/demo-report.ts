@@ -16,6 +16,8 @@ export interface DemoFacts {
   linkMBps: number;
   backupMBps: number;
   isRestored: boolean;
+  /** Changes behind which delayed, timed and transactional messages were all found. */
+  dueAfter: string[];
 }
 
 /** Promises broken by these facts, one sentence each; empty = proven. */
@@ -33,6 +35,7 @@ export function brokenPromises(facts: DemoFacts): string[] {
   if (verdict.duplicatedByBroker > 0) {
     broken.push(`${verdict.duplicatedByBroker} orders doubled without a retry of the producer`);
   }
+  if (facts.dueAfter.length < 2) broken.push('a delayed, timed or transactional message was lost');
   if (!facts.isRestored) broken.push('the backup was not restored');
   return broken;
 }
@@ -63,6 +66,7 @@ export function printReport(format: OutputFormat, facts: DemoFacts): boolean {
     ['RPO ms (failover)', Math.round(facts.rpoMs)],
     ['link MB/s', Math.round(facts.linkMBps)],
     ['backup MB/s', Math.round(facts.backupMBps)],
+    ['delayed, timer, transaction delivered after', facts.dueAfter.join(', ')],
   ];
   printAnswer(format, {
     json: { ...facts, broken },

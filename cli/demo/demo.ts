@@ -42,7 +42,7 @@ export async function runDemo(input: CommandInput): Promise<number> {
     rate: Number(input.options['rate']),
     startedAt: performance.now(),
     clients: [],
-    facts: {} as DemoFacts,
+    facts: { dueAfter: [] as string[] } as unknown as DemoFacts,
   };
   const isKept = input.options['keep'] === true;
   const cleanUp = () => killAll(story);
@@ -69,8 +69,13 @@ async function tell(story: Story): Promise<void> {
   await startEast(story);
   await mirrorToWest(story);
   await startClients(story);
+  await storeDue(story, 'switch');
   await switchToWest(story);
+  await findDue(story, 'switch');
+  await storeDue(story, 'failover');
+  await waitForCopy(story);
   await loseWest(story);
+  await findDue(story, 'failover');
   await backUpAndRestore(story);
   await stopClientsAndJudge(story);
 }
@@ -118,6 +123,50 @@ async function startClients(story: Story): Promise<void> {
   client(story, 'produce', [TOPIC, String(story.rate), '4', historyFile(story, 'producer')]);
   await acknowledged(story, story.rate * 3);
   say(story, `orders flow: ${story.rate} per second, consumed as they come`);
+}
+
+/** A delayed message, a timer and an open transaction, to be due behind what comes next. */
+async function storeDue(story: Story, name: string): Promise<void> {
+  await dueProgram(story, 'begin', name);
+  say(story, `a delayed message, a timer and an open transaction wait for the ${name}`);
+}
+
+async function findDue(story: Story, name: string): Promise<void> {
+  await dueProgram(story, 'end', name);
+  story.facts.dueAfter.push(name);
+  say(story, `all three are delivered after the ${name}, the transaction committed there`);
+}
+
+async function dueProgram(story: Story, mode: string, name: string): Promise<void> {
+  const { folder, globalNameserver } = story.regions;
+  const running = startProcess({
+    name: `due-${mode}-${name}`,
+    args: [
+      demoProgram('due-program'),
+      mode,
+      globalNameserver,
+      TOPIC_DUE,
+      name,
+      path.join(folder, `due-${name}.json`),
+    ],
+    logFile: path.join(folder, 'logs', `due-${mode}-${name}.log`),
+  });
+  story.clients.push(running);
+  await waitFor(`due-program ${mode} ${name}`, () => running.exit() !== undefined, {
+    timeoutMs: 60_000,
+  });
+  if (running.exit() === 0) return;
+  throw new DrError('UNEXPECTED', `due messages of the ${name}: see ${running.logFile}`);
+}
+
+const TOPIC_DUE = 'DUE';
+
+/** What is to survive a dead region must have been copied. */
+async function waitForCopy(story: Story): Promise<void> {
+  const { east, west } = story.regions;
+  const end = (await statusOf(west)).maxOffset;
+  const isCopied = async () => (await statusOf(east)).maxOffset >= end;
+  await waitFor('east to have the waiting messages', isCopied, watched(story));
 }
 
 async function switchToWest(story: Story): Promise<void> {
@@ -231,7 +280,7 @@ async function acknowledged(story: Story, more: number): Promise<void> {
 }
 
 const watched = (story: Story) => ({
-  watch: [...story.clients.filter((each) => each.name !== 'preload')],
+  watch: [...story.clients.filter((each) => !/^(preload|due-)/.test(each.name))],
   timeoutMs: 30_000,
 });
 

@@ -16,8 +16,9 @@ const run = [0, 1, 2, 3].flatMap((n) => [line('send', n), line('consume', n), li
 
 function facts(history: HistoryLine[], change: Partial<DemoFacts> = {}): DemoFacts {
   const statement = { confirmedMissing: 0, unknownSinceMs: 100, brokers: [{ queues: [] }] };
-  const rest = { writePauseMs: 1, rtoMs: 1, rpoMs: 1, linkMBps: 1, backupMBps: 1 };
-  return { verdict: judge(history, 100), statement, isRestored: true, ...rest, ...change };
+  const speeds = { writePauseMs: 1, rtoMs: 1, rpoMs: 1, linkMBps: 1, backupMBps: 1 };
+  const rest = { ...speeds, isRestored: true, dueAfter: ['switch', 'failover'] };
+  return { verdict: judge(history, 100), statement, ...rest, ...change };
 }
 
 test('a run that kept every promise breaks none', () => {
