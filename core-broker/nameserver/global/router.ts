@@ -1,6 +1,7 @@
 // Which region answers what. Clients see one region at a time: every answer is made wholly from the
 // active one (from both, merged, in dual mode), and an answer that was under way when a flip came is
-// made again. Registrations are refused, changes go to all name servers of the active region.
+// made again. Registrations are refused; changes go to all name servers of the active region, keys and
+// values (order configurations among them) to those of every region: no link carries them over.
 // Invariant: after a flip is in force no answer leaves with a body of the region that was active before,
 // nor with a body of the new region that was asked for before the flip. Source: ours.
 import type { ActiveRegionRegister, Clock } from '../../base/index.ts';
@@ -52,12 +53,16 @@ const READ_CODES: ReadonlySet<number> = new Set<number>([
   RequestCode.GET_NAMESRV_CONFIG,
 ]);
 const WRITE_CODES: ReadonlySet<number> = new Set<number>([
-  RequestCode.PUT_KV_CONFIG,
-  RequestCode.DELETE_KV_CONFIG,
   RequestCode.WIPE_WRITE_PERM_OF_BROKER,
   RequestCode.ADD_WRITE_PERM_OF_BROKER,
   RequestCode.DELETE_TOPIC_IN_NAMESRV,
   RequestCode.UPDATE_NAMESRV_CONFIG,
+]);
+
+/** Neither registrations nor links bring these to the other region. */
+const EVERYWHERE_CODES: ReadonlySet<number> = new Set<number>([
+  RequestCode.PUT_KV_CONFIG,
+  RequestCode.DELETE_KV_CONFIG,
 ]);
 
 export class GlobalRouter {
@@ -77,6 +82,7 @@ export class GlobalRouter {
       ...REGISTRATION_CODES,
       ...READ_CODES,
       ...WRITE_CODES,
+      ...EVERYWHERE_CODES,
     ];
   }
 
@@ -94,6 +100,7 @@ export class GlobalRouter {
     if (REGISTRATION_CODES.has(code)) return this.#refuseRegistration();
     if (READ_CODES.has(code)) return this.#stable((region) => this.#forward(region, request));
     if (WRITE_CODES.has(code)) return this.#tellRegion(request);
+    if (EVERYWHERE_CODES.has(code)) return this.#tellEverybody(request);
     if (code === RequestCode.GET_BROKER_CLUSTER_INFO) {
       return this.#kept(CLUSTER_KEY, (bodies) => clusterBody(bodies, this.#options.gateways));
     }
@@ -162,6 +169,29 @@ export class GlobalRouter {
     const answer = await view.link.tellAll(requestOf(request));
     view.expire();
     return passOn(answer);
+  }
+
+  /**
+   * The active region first: what it refuses nobody gets. A region that cannot be told makes the answer
+   * an error, though the others have the change: it is the same when it is made again.
+   */
+  async #tellEverybody(request: RemotingCommand): Promise<ResponseInit> {
+    const answer = await this.#tellRegion(request);
+    if (answer.code !== ResponseCode.SUCCESS) return answer;
+    const { current } = this.#options.register;
+    const others = [...this.#options.views.values()].filter(
+      ({ link }) => link.region !== current.region,
+    );
+    const told = await Promise.all(
+      others.map(({ link }) => link.tellAll(requestOf(request)).catch(() => undefined)),
+    );
+    const missed = others.filter((_, at) => told[at]?.code !== ResponseCode.SUCCESS);
+    if (missed.length === 0) return answer;
+    const regions = missed.map(({ link }) => link.region).join(', ');
+    return {
+      code: ResponseCode.SYSTEM_ERROR,
+      remark: `done in ${current.region}, but not in ${regions}: repeat it when that answers again`,
+    };
   }
 
   #view(region: string): RegionView {

@@ -219,12 +219,23 @@ describe('what clients get', () => {
   });
 
   test('changes go to every name server of the active region', async () => {
-    expect((await router().handle(ask(100, { namespace: 'n', key: 'k', value: 'v' }))).code).toBe(
-      0,
-    );
+    expect((await router().handle(ask(216))).code).toBe(0);
     expect(peer.asked.map(({ address }) => address)).toEqual(['east-1', 'east-2']);
     peer.dead.add('east-2');
-    await expect(router().handle(ask(100, {}))).rejects.toMatchObject({ code: 'NETWORK' });
+    await expect(router().handle(ask(216))).rejects.toMatchObject({ code: 'NETWORK' });
+  });
+
+  test('keys and values go to every region; one that is missed is named', async () => {
+    const put = () => router().handle(ask(100, { namespace: 'n', key: 'k', value: 'v' }));
+    expect((await put()).code).toBe(0);
+    const everybody = ['east-1', 'east-2', 'west-1', 'west-2'];
+    expect(peer.asked.map(({ address }) => address)).toEqual(everybody);
+    peer.dead.add('west-2');
+    expect(await put()).toMatchObject({ code: 1, remark: expect.stringContaining('not in west') });
+    peer.dead.add('east-2');
+    peer.asked.length = 0;
+    await expect(put()).rejects.toMatchObject({ code: 'NETWORK' });
+    expect(peer.asked.map(({ address }) => address)).not.toContain('west-1');
   });
 
   test('a gateway stands for the master only', () => {
