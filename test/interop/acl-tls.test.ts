@@ -14,9 +14,10 @@ import { setProcessIdentity } from '../../core-broker/remoting/index.ts';
 import { ADMIN, signedBy, USER } from '../support/acl-files.ts';
 import { freePort } from '../support/dr-parts.ts';
 import { tlsFolder } from '../support/tls-files.ts';
+import { mqadmin } from './exchange/mqadmin.ts';
 import { type ClientKind, type RunningClient, startClient } from './peers/clients.ts';
 import { ensurePeers } from './peers/install.ts';
-import { mqadmin, startBroker, startNameserver } from './peers/rocketmq.ts';
+import { startBroker, startNameserver } from './peers/rocketmq.ts';
 
 const KINDS: ClientKind[] = ['java-4.9.8', 'java-5.5.0', 'go', 'ali-ons'];
 const COUNT = 20;
@@ -60,14 +61,14 @@ async function stockSite(): Promise<Site> {
   const broker = await startBroker({
     version,
     folder: home,
-    port: (await freePort()) + 2,
+    port: await freePort(true),
     namesrv: names.address,
     properties: { aclEnable: true },
     jvm,
   });
   const close = async () => {
-    await broker.stop();
-    await names.stop();
+    await broker.kill();
+    await names.kill();
   };
   return { namesrv: names.address, broker: broker.address, close };
 }
@@ -89,7 +90,7 @@ async function ourSite(): Promise<Site> {
     aclEnable: true,
     brokerName: 'broker-a',
     brokerIP1: '127.0.0.1',
-    listenPort: (await freePort()) + 2,
+    listenPort: await freePort(true),
     haListenPort: 0,
     namesrvAddr: names.address,
     storePathRootDir: path.join(home, 'store'),
@@ -123,8 +124,8 @@ beforeAll(async () => {
   const keys = `tls.server.keyPath=${pair.keyPath}\ntls.server.certPath=${pair.certPath}\n`;
   fs.writeFileSync(tlsFile, `${keys}tls.test.mode.enable=false\n`);
   setProcessIdentity({ sign: signedBy(ADMIN) });
-  sites.set('stock 4.9.7', await stockSite());
-  sites.set('ours', await ourSite());
+  const [theirs, ours] = await Promise.all([stockSite(), ourSite()]);
+  sites.set('stock 4.9.7', theirs).set('ours', ours);
   for (const { namesrv, broker } of sites.values()) {
     const admin = new AdminClient({ nameservers: [namesrv] });
     for (const kind of KINDS) await admin.createTopic(broker, { topic: topicOf(kind), queues: 2 });

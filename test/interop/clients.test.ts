@@ -53,14 +53,14 @@ async function stockSite(): Promise<Site> {
   try {
     const port = await freePort();
     const namesrv = await startNameserver({ version, folder: path.join(folder, 'ns'), port });
-    closers.push(() => namesrv.stop());
+    closers.push(() => namesrv.kill());
     const broker = await startBroker({
       version,
       folder: path.join(folder, 'broker'),
       port: await freePort(true),
       namesrv: namesrv.address,
     });
-    closers.push(() => broker.stop());
+    closers.push(() => broker.kill());
     return { namesrv: namesrv.address, broker: broker.address, folder, close };
   } catch (reason) {
     await close();
@@ -104,7 +104,10 @@ beforeAll(async () => {
     'go-client',
     'ali-ons',
   );
-  for (const [name, open] of Object.entries(SITES)) sites.set(name as SiteName, await open());
+  const opened = Object.entries(SITES).map(async ([name, open]) =>
+    sites.set(name as SiteName, await open()),
+  );
+  await Promise.all(opened);
   for (const { namesrv, broker } of sites.values()) {
     const admin = new AdminClient({ nameservers: [namesrv] });
     for (const kind of KINDS)
@@ -125,9 +128,9 @@ describe.concurrent.each(Object.keys(SITES) as SiteName[])('%s', (name) => {
     async (kind) => {
       const desk = new ClientDesk(name, kind);
       const readers = new Map<ClientMode, RunningClient>();
-      for (const mode of READERS) {
-        if (isSupported(kind, mode)) readers.set(mode, await desk.start(mode));
-      }
+      const modes = READERS.filter((mode) => isSupported(kind, mode));
+      const started = modes.map(async (mode) => readers.set(mode, await desk.start(mode)));
+      await Promise.all(started);
       // Broadcasting may start at the end of a queue: placed everywhere before what is counted is sent.
       await desk.warmUp([...readers.values()]);
       const keys = await desk.sendAll();
@@ -138,7 +141,7 @@ describe.concurrent.each(Object.keys(SITES) as SiteName[])('%s', (name) => {
       await waitFor(`${kind} to get all again`, () => hasAll(keys, retried()), PATIENCE);
       expectInOrder(readers.get('orderly')?.events() ?? []);
       if (TRACED.includes(kind)) await expectTrace(sites.get(name) as Site, keys[0] as string);
-      for (const reader of readers.values()) await reader.stop();
+      await Promise.all([...readers.values()].map((reader) => reader.stop()));
     },
   );
 });

@@ -10,6 +10,7 @@ import { startBroker as startOurs } from '../support/broker-fixture.ts';
 import { DrParts, freePort } from '../support/dr-parts.ts';
 import { Child } from './peers/child.ts';
 import { ensurePeers, jarsOf } from './peers/install.ts';
+import { SHORT_LIVED_JVM } from './peers/jvm.ts';
 import { startBroker, startNameserver } from './peers/rocketmq.ts';
 
 const PROGRAM = path.join(import.meta.dirname, 'clients/java/ConsumerCases.java');
@@ -55,14 +56,13 @@ async function stockSite(): Promise<Site> {
   const broker = await startBroker({
     version,
     folder: path.join(folder, 'broker'),
-    port: (await freePort()) + 2,
+    port: await freePort(true),
     namesrv: namesrv.address,
-    // It must not give up on requests because this machine does many other things.
-    properties: { enablePropertyFilter: true, brokerFastFailureEnable: false },
+    properties: { enablePropertyFilter: true },
   });
   const close = async () => {
-    await broker.stop();
-    await namesrv.stop();
+    await broker.kill();
+    await namesrv.kill();
   };
   const filterFile = path.join(folder, 'broker/store/config/consumerFilter.json');
   return { namesrv: namesrv.address, broker: broker.address, filterFile, close };
@@ -92,7 +92,7 @@ async function runCases(site: Site, siteName: string, client: (typeof CLIENTS)[n
   }
   admin.close();
   const home = `-Duser.home=${path.join(folder, `${siteName} ${client}`)}`;
-  const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', home];
+  const jvm = ['-Xmx256m', ...SHORT_LIVED_JVM, home];
   const child = new Child({
     command: 'java',
     args: [

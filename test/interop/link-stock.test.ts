@@ -38,7 +38,7 @@ async function stockRegion(version: ServerVersion) {
     folder: path.join(folder, 'ns'),
     port: ports.nameserver,
   });
-  cleanUp.push(() => nameserver.stop());
+  cleanUp.push(() => nameserver.kill());
   let broker: RunningServer | undefined;
   const up = async () => {
     broker = await startBroker({
@@ -53,7 +53,7 @@ async function stockRegion(version: ServerVersion) {
     await broker?.stop();
     broker = undefined;
   };
-  cleanUp.push(down);
+  cleanUp.push(async () => broker?.kill());
   await up();
   const admin = new AdminClient({ nameservers: [nameserver.address] });
   cleanUp.push(async () => admin.close());

@@ -11,9 +11,9 @@ import {
 } from '../../core-broker/protocol/index.ts';
 import { type BrokerFixture, startBroker as startOurs } from '../support/broker-fixture.ts';
 import { DrParts, freePort } from '../support/dr-parts.ts';
+import { mqadmin } from './exchange/mqadmin.ts';
 import { startClient } from './peers/clients.ts';
 import {
-  mqadmin,
   type RunningServer,
   type ServerVersion,
   startBroker,
@@ -41,7 +41,7 @@ async function stage(version: ServerVersion): Promise<Stage> {
   const broker = await startBroker({
     version,
     folder: path.join(parts.folder, `broker-${version}`),
-    port: (await freePort()) + 2,
+    port: await freePort(true),
     namesrv: [own, second, stock].map((each) => each.address).join(';'),
     brokerName: 'broker-stock',
     clusterName: 'C',
@@ -67,7 +67,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await ours?.stop();
   const all = [...stages.values()].flatMap((each) => [each.broker, each.stock]);
-  await Promise.all(all.map((server) => server.stop()));
+  await Promise.all(all.map((server) => server.kill()));
   await parts.close();
 });
 

@@ -7,8 +7,9 @@ import type { NameServer } from '../../core-broker/nameserver/index.ts';
 import { DR_CODE, decodeClusterInfo } from '../../core-broker/protocol/index.ts';
 import { createGateway, type Gateway, loadGatewayConfig } from '../../switchover/gateway/index.ts';
 import { DrParts, freePort } from '../support/dr-parts.ts';
+import { mqadmin } from './exchange/mqadmin.ts';
 import { type ClientKind, type HistoryEvent, startClient } from './peers/clients.ts';
-import { mqadmin, type RunningServer, startBroker } from './peers/rocketmq.ts';
+import { type RunningServer, startBroker } from './peers/rocketmq.ts';
 
 const parts = new DrParts();
 const servers: RunningServer[] = [];
@@ -34,7 +35,7 @@ beforeAll(async () => {
   broker = await stockBroker('5.5.0', { ns: namesrv.address, name: 'broker-a-east' });
 });
 afterAll(async () => {
-  await Promise.all(servers.map((server) => server.stop()));
+  await Promise.all(servers.map((server) => server.kill()));
   await parts.close();
 });
 

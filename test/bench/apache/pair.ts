@@ -68,6 +68,7 @@ async function startApache(folder: string, flushDiskType: string) {
     version: VERSION,
     folder: path.join(folder, 'name-server'),
     port: await freePort(),
+    isMeasured: true,
   });
   const broker = await startStockBroker({
     version: VERSION,
@@ -75,6 +76,7 @@ async function startApache(folder: string, flushDiskType: string) {
     port: await freePort(true),
     namesrv: nameServer.address,
     heapMb: 4096,
+    isMeasured: true,
     // Apache's own size of a log file; the tests use a smaller one.
     properties: { flushDiskType, mappedFileSizeCommitLog: 1_073_741_824 },
   });

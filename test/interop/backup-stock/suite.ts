@@ -9,8 +9,8 @@ import { type Backup, backupConfigSchema } from '../../../backup/index.ts';
 import { initBackup } from '../../support/backup/init-backup.ts';
 import { buildStore, topicTable } from '../../support/backup/log-builder.ts';
 import { freePort } from '../../support/dr-parts.ts';
+import { mqadmin } from '../exchange/mqadmin.ts';
 import {
-  mqadmin,
   type RunningServer,
   type ServerVersion,
   startBroker,
@@ -29,7 +29,7 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
-  for (const server of servers.splice(0).reverse()) await server.stop();
+  await Promise.all(servers.splice(0).map((server) => server.kill()));
   fs.rmSync(folder, { recursive: true, force: true });
 });
 

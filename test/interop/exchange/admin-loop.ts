@@ -3,16 +3,25 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { ensurePeers, jarsOf } from '../peers/install.ts';
+import { SHORT_LIVED_JVM } from '../peers/jvm.ts';
 import type { ServerVersion } from '../peers/rocketmq.ts';
 
 const PROGRAM = path.join(import.meta.dirname, 'AdminLoop.java');
 const COMMAND_MS = 60_000;
+
+/** What still runs when this process ends, ends with it. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 export class AdminLoop {
   readonly #child: ChildProcess;
   #pending = Buffer.alloc(0);
   #wake: () => void = () => undefined;
   #hasEnded = false;
+  /** What runs, or ran last: one command at a time. */
+  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -34,8 +43,7 @@ export class AdminLoop {
     fs.writeFileSync(path.join(conf, 'logback_tools.xml'), quiet);
     const args = [
       '-Xmx256m',
-      '-XX:TieredStopAtLevel=1',
-      '-XX:+UseSerialGC',
+      ...SHORT_LIVED_JVM,
       `-Drocketmq.home.dir=${folder}`,
       `-Duser.home=${path.join(folder, 'home')}`,
       `-Drmq.logback.configurationFile=${path.join(conf, 'logback_tools.xml')}`,
@@ -45,11 +53,19 @@ export class AdminLoop {
     ];
     const child = spawn('java', args, { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
     const loop = new AdminLoop(child);
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     for (;;) if ((await loop.#line()) === 'READY') return loop;
   }
 
-  /** What one command printed. */
-  async run(command: string, args: string[]): Promise<string> {
+  /** What one command printed; several at once are run one after the other. */
+  run(command: string, args: string[]): Promise<string> {
+    const ran = this.#last.then(() => this.#run(command, args));
+    this.#last = ran.catch(() => undefined);
+    return ran;
+  }
+
+  async #run(command: string, args: string[]): Promise<string> {
     this.#child.stdin?.write(`${[command, ...args].join('\t')}\n`);
     for (;;) {
       const line = await this.#line();

@@ -5,9 +5,18 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Child } from './child.ts';
 import { ensurePeers, goClientProgram, jarsOf, peerFolder } from './install.ts';
+import { SHORT_LIVED_JVM } from './jvm.ts';
 
 export type ClientKind = 'java-5.5.0' | 'java-4.9.8' | 'go' | 'ali-ons';
-export type ClientMode = 'produce' | 'batch' | 'consume' | 'orderly' | 'broadcast' | 'retry';
+export type ClientMode =
+  | 'produce'
+  | 'batch'
+  | 'consume'
+  | 'orderly'
+  | 'broadcast'
+  | 'retry'
+  /** go only */
+  | 'transaction';
 
 export interface ClientOptions {
   kind: ClientKind;
@@ -28,7 +37,7 @@ export interface ClientOptions {
 /** One line of a history. */
 export interface HistoryEvent {
   t: number;
-  op: 'send' | 'consume';
+  op: 'send' | 'consume' | 'check';
   phase?: 'invoke' | 'ok' | 'fail' | 'unknown';
   key: string;
   /** `brokerName@queueId` */
@@ -99,7 +108,7 @@ async function programOf(kind: ClientKind, more: string[]) {
       ? jarsOf('client-5.5.0')
       : `${jarsOf('client-4.9.8')}:${jarsOf('server-4.9.7')}`;
   await ensurePeers(classes);
-  const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-Drocketmq.client.logUseSlf4j=false'];
+  const jvm = ['-Xmx256m', ...SHORT_LIVED_JVM, '-Drocketmq.client.logUseSlf4j=false'];
   return {
     command: 'java',
     args: [...jvm, ...more, '-cp', `${peerFolder(classes)}:${jars}`, 'DrClient'],

@@ -6,6 +6,9 @@ import type { HistoryEvent } from '../peers/clients.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
+/** No transactions here, so no checks. */
+type Event = HistoryEvent & { op: 'send' | 'consume' };
+
 export class HistoryTail {
   readonly #fd: number;
   readonly #topic: string;
@@ -25,7 +28,7 @@ export class HistoryTail {
       if (count === 0) return this.#lines;
       const parts = (this.#rest + this.#chunk.toString('latin1', 0, count)).split('\n');
       this.#rest = parts.pop() ?? '';
-      for (const part of parts) this.#lines.push(this.#line(JSON.parse(part) as HistoryEvent));
+      for (const part of parts) this.#lines.push(this.#line(JSON.parse(part) as Event));
     }
   }
 
@@ -34,7 +37,7 @@ export class HistoryTail {
   }
 
   /** `brokerName@queueId` becomes `topic@queueId`, the name a loss statement uses. */
-  #line({ queue, ...event }: HistoryEvent): HistoryLine {
+  #line({ queue, ...event }: Event): HistoryLine {
     if (queue === undefined) return event;
     return { ...event, queue: `${this.#topic}@${queue.slice(queue.lastIndexOf('@') + 1)}` };
   }

@@ -7,6 +7,7 @@ import { waitFor } from '../../../cli/demo/process.ts';
 import { AdminClient } from '../../../core-broker/client/index.ts';
 import { TransactionClient } from '../../support/transactions.ts';
 import { ensurePeers, jarsOf } from '../peers/install.ts';
+import { SHORT_LIVED_JVM } from '../peers/jvm.ts';
 import { type Holder, PATIENCE, QUICK, Site } from './site.ts';
 
 const PROGRAM = path.join(import.meta.dirname, '../clients/java/Transactor.java');
@@ -30,7 +31,6 @@ describe.each(['5.5.0', 'ours'] as const)('transaction producers at %s', (kind) 
   beforeAll(async () => {
     broker = await site.broker(kind, `store-${kind}`, QUICK);
   });
-  afterAll(() => broker.stop());
 
   test.each(CLIENTS)('%s commits, rolls back, and is asked back', async (client) => {
     const topic = `tx-${client.replaceAll('.', '_')}`;
@@ -60,7 +60,7 @@ function run(client: (typeof CLIENTS)[number], options: Record<string, string | 
   const child = spawn(
     'java',
     [
-      ...['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'],
+      ...['-Xmx256m', ...SHORT_LIVED_JVM],
       ...['-Drocketmq.client.logUseSlf4j=false', `-Duser.home=${site.folder}`],
       ...['-cp', jarsOf(client), PROGRAM],
       ...Object.entries(all).map(([key, value]) => `${key}=${value}`),

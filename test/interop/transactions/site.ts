@@ -31,13 +31,14 @@ export type Kind = 'ours' | ServerVersion;
 
 export interface Holder {
   address: string;
+  /** Clean: the next holder of its store finds everything. */
   stop(): Promise<unknown>;
 }
 
 export class Site {
   readonly folder: string;
   readonly nameserver: RunningServer;
-  readonly #holders: Holder[] = [];
+  readonly #running: { kill(): Promise<unknown> }[] = [];
 
   private constructor(folder: string, nameserver: RunningServer) {
     this.folder = folder;
@@ -56,21 +57,20 @@ export class Site {
     const running = await (kind === 'ours'
       ? this.#ours(root, rules)
       : this.#stock(kind, root, rules));
+    this.#running.push(running);
     let stopping: Promise<unknown> | undefined;
-    const holder = {
+    return {
       address: running.address,
       stop: () => {
         stopping ??= running.stop();
         return stopping;
       },
     };
-    this.#holders.push(holder);
-    return holder;
   }
 
   async close(): Promise<void> {
-    for (const holder of this.#holders) await holder.stop();
-    await this.nameserver.stop();
+    await Promise.all(this.#running.map((each) => each.kill()));
+    await this.nameserver.kill();
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -1,6 +1,6 @@
 // An ordinary RocketMQ program on ali-ons, outside our process; same arguments and history as
 // DrClient.java: mode=produce|consume|broadcast|retry namesrv= topic= group= history= [rate=100]
-// [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [poll=30000]. orderly and batch do not exist in this client:
+// [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [level=0] [poll=30000]. orderly and batch do not exist in this client:
 // exit 2. Every event is one line, written through to the operating system before it goes on.
 'use strict';
 const fs = require('node:fs');
@@ -87,6 +87,7 @@ async function sendLoop(producer, prefix, threads) {
 async function send(producer, key) {
   const message = new Message(text('topic'), text('tag', 'TagA'), key.padEnd(number('size', 0), '.'));
   message.keys = [key];
+  if (number('level', 0) > 0) message.delayTimeLevel = number('level', 0);
   record({ op: 'send', phase: 'invoke', key });
   try {
     const result = await producer.send(message);

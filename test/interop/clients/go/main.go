@@ -1,6 +1,8 @@
 // An ordinary RocketMQ program in Go, outside our process; same arguments, modes and history as
 // DrClient.java: mode=produce|batch|consume|orderly|broadcast|retry namesrv= topic= group= history=
-// [rate=100] [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [batch=16].
+// [rate=100] [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [batch=16] [level=0] [aged=on]
+// [sql=EXPRESSION], and mode=transaction: `count` half messages of every plan, ended as their keys say,
+// late ones when the broker asks (op check); it stays to answer until it is told to stop.
 // Every event is one line, written through to the operating system before it goes on.
 package main
 
@@ -78,7 +80,7 @@ func record(e event) {
 
 // Empty keys: nothing is signed.
 func credentials() primitive.Credentials {
-	return primitive.Credentials{AccessKey: text("accessKey", ""), SecretKey: text("secretKey", "")}
+	return primitive.Credentials{AccessKey: options["accessKey"], SecretKey: options["secretKey"]}
 }
 
 func queueOf(queue *primitive.MessageQueue) string {
@@ -104,6 +106,8 @@ func main() {
 	switch mode := text("mode", ""); mode {
 	case "produce", "batch":
 		produce(stop, mode == "batch")
+	case "transaction":
+		transact(stop)
 	case "consume", "orderly", "broadcast", "retry":
 		consume(stop, mode)
 	default:
@@ -175,8 +179,66 @@ func message(key string) *primitive.Message {
 	if missing := number("size", 0) - len(key); missing > 0 {
 		body += strings.Repeat(".", missing)
 	}
-	return primitive.NewMessage(text("topic", ""), []byte(body)).
+	m := primitive.NewMessage(text("topic", ""), []byte(body)).
 		WithTag(text("tag", "TagA")).WithKeys([]string{key})
+	if level := number("level", 0); level > 0 {
+		m.WithDelayTimeLevel(level)
+	}
+	if text("aged", "off") == "on" {
+		// The serial number is behind the last dash.
+		m.WithProperty("age", key[strings.LastIndex(key, "-")+1:])
+	}
+	return m
+}
+
+type planned struct{}
+
+func outcome(key string) primitive.LocalTransactionState {
+	if strings.Contains(key, "commit") {
+		return primitive.CommitMessageState
+	}
+	return primitive.RollbackMessageState
+}
+
+func (planned) ExecuteLocalTransaction(m *primitive.Message) primitive.LocalTransactionState {
+	if strings.Contains(m.GetKeys(), "late-") {
+		return primitive.UnknowState
+	}
+	return outcome(m.GetKeys())
+}
+
+func (planned) CheckLocalTransaction(m *primitive.MessageExt) primitive.LocalTransactionState {
+	record(event{Op: "check", Key: strings.TrimSpace(m.GetKeys())})
+	return outcome(m.GetKeys())
+}
+
+func transact(stop context.Context) {
+	p, err := rocketmq.NewTransactionProducer(planned{},
+		producer.WithNameServer([]string{text("namesrv", "")}),
+		producer.WithGroupName(text("group", "PG")))
+	if err != nil {
+		fail(err)
+	}
+	if err := p.Start(); err != nil {
+		fail(err)
+	}
+	fmt.Println("READY")
+	for i := 0; i < number("count", 1); i++ {
+		for _, plan := range []string{"commit", "rollback", "late-commit", "late-rollback"} {
+			m := message(fmt.Sprintf("%s-%d", plan, i))
+			e := event{Op: "send", Phase: "ok", Key: fmt.Sprintf("%s-%d", plan, i)}
+			if result, err := p.SendMessageInTransaction(context.Background(), m); err != nil {
+				e.Phase, e.Error = "unknown", err.Error()
+			} else if result.Status != primitive.SendOK {
+				e.Phase = "unknown"
+			}
+			record(e)
+		}
+	}
+	<-stop.Done()
+	if err := p.Shutdown(); err != nil {
+		fail(err)
+	}
 }
 
 func send(p rocketmq.Producer, messages []*primitive.Message) {
@@ -216,6 +278,9 @@ func consume(stop context.Context, mode string) {
 		fail(err)
 	}
 	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: text("filter", "*")}
+	if sql, ok := options["sql"]; ok {
+		selector = consumer.MessageSelector{Type: consumer.SQL92, Expression: sql}
+	}
 	err = c.Subscribe(text("topic", ""), selector,
 		func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 			isRefused := false
