@@ -19,6 +19,7 @@ import {
   isSupported,
   type RunningClient,
   startClient,
+  startReaders,
 } from './peers/clients.ts';
 import { ensurePeers } from './peers/install.ts';
 import { startBroker, startNameserver } from './peers/rocketmq.ts';
@@ -38,8 +39,6 @@ const SINGLES = 40;
 const BATCHED = 32;
 const KINDS: ClientKind[] = ['java-5.5.0', 'java-4.9.8', 'go', 'ali-ons'];
 const TRACED: ClientKind[] = ['java-5.5.0', 'java-4.9.8'];
-const isTraced = (kind: ClientKind, mode: ClientMode): boolean =>
-  TRACED.includes(kind) && (mode === 'produce' || mode === 'consume');
 const READERS: ClientMode[] = ['consume', 'orderly', 'broadcast', 'retry'];
 
 async function stockSite(): Promise<Site> {
@@ -127,10 +126,7 @@ describe.concurrent.each(Object.keys(SITES) as SiteName[])('%s', (name) => {
     '%s sends, batches, consumes, in order, broadcast, again, traced',
     async (kind) => {
       const desk = new ClientDesk(name, kind);
-      const readers = new Map<ClientMode, RunningClient>();
-      const modes = READERS.filter((mode) => isSupported(kind, mode));
-      const started = modes.map(async (mode) => readers.set(mode, await desk.start(mode)));
-      await Promise.all(started);
+      const readers = await desk.startReaders();
       // Broadcasting may start at the end of a queue: placed everywhere before what is counted is sent.
       await desk.warmUp([...readers.values()]);
       const keys = await desk.sendAll();
@@ -197,22 +193,28 @@ class ClientDesk {
     this.#kind = kind;
   }
 
-  async start(mode: ClientMode, more: object = {}): Promise<RunningClient> {
-    const name = `${this.#kind.replaceAll('.', '_')}-${mode}`;
-    const { namesrv, folder } = this.#site;
-    const client = await startClient({
-      kind: this.#kind,
-      mode,
-      namesrv,
-      folder,
-      name,
-      topic: topicOf(this.#kind),
-      group: name,
-      // ali-ons reads the route of its retry topic at the next poll only.
-      more: { poll: 1_000, trace: isTraced(this.#kind, mode) ? 'on' : 'off', ...more },
-    });
+  async start(mode: ClientMode, more: Record<string, string | number>): Promise<RunningClient> {
+    const trace = mode === 'produce' && TRACED.includes(this.#kind) ? 'on' : 'off';
+    const client = await startClient({ ...this.#options(mode, { trace, ...more }), mode });
     clients.push(client);
     return client;
+  }
+
+  async startReaders(): Promise<Map<ClientMode, RunningClient>> {
+    const modes = READERS.filter((mode) => isSupported(this.#kind, mode));
+    const trace = TRACED.includes(this.#kind) ? 'consume' : 'off';
+    const readers = await startReaders(this.#options('%', { trace }), modes);
+    clients.push(...readers.values());
+    return readers;
+  }
+
+  #options(mode: string, more: Record<string, string | number>) {
+    const { namesrv, folder } = this.#site;
+    const name = `${this.#kind.replaceAll('.', '_')}-${mode}`;
+    // ali-ons reads the route of its retry topic at the next poll only.
+    const all = { poll: 1_000, ...more };
+    const topic = topicOf(this.#kind);
+    return { kind: this.#kind, namesrv, folder, name, topic, group: name, more: all };
   }
 
   /** Sends until every reader has got something from every queue. */

@@ -92,6 +92,39 @@ export async function startClient(options: ClientOptions): Promise<RunningClient
   };
 }
 
+/**
+ * Starts a reader of each mode; those of Java in one program, because a Java machine costs seconds.
+ * In group and name, % stands for the mode.
+ */
+export async function startReaders(
+  options: Omit<ClientOptions, 'mode'>,
+  modes: ClientMode[],
+): Promise<Map<ClientMode, RunningClient>> {
+  const readers = new Map<ClientMode, RunningClient>();
+  if (!options.kind.startsWith('java')) {
+    for (const mode of modes) {
+      const [group, name] = [options.group, options.name].map((text) => text.replace('%', mode));
+      readers.set(
+        mode,
+        await startClient({ ...options, mode, group: group ?? '', name: name ?? '' }),
+      );
+    }
+    return readers;
+  }
+  const mode = modes.join(',') as ClientMode;
+  const all = await startClient({ ...options, mode });
+  for (const one of modes) {
+    const historyFile = all.historyFile.replace('%', one);
+    const events = () => readHistory(historyFile);
+    readers.set(one, {
+      ...{ child: all.child, historyFile, events },
+      stop: () => all.stop().then(events),
+      finished: () => all.finished().then(events),
+    });
+  }
+  return readers;
+}
+
 async function programOf(kind: ClientKind, more: string[]) {
   if (kind === 'go') {
     await ensurePeers('go-client');

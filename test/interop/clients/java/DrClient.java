@@ -5,7 +5,8 @@
 //     [trace=off] [accessKey=K secretKey=S]
 //     [level=0] [timer=TIMER_DELAY_MS delay=3000]
 // Modes: produce, batch (send); consume, orderly, broadcast, retry (push consumer; retry refuses each
-// message once). A send is `invoke` before it leaves, then `ok`, `fail` (it cannot have been stored) or
+// message once). Several push consumers in one program: mode=consume,orderly and a % in group and history,
+// which becomes the mode of each. A send is `invoke` before it leaves, then `ok`, `fail` (it cannot have been stored) or
 // `unknown`. Ends after count or seconds, or cleanly on SIGTERM. Prints READY once it is connected.
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -43,7 +44,7 @@ public class DrClient {
   // Tries of the send that runs on this thread: the client repeats a failed one without a word.
   private static final ThreadLocal<Integer> TRIES = ThreadLocal.withInitial(() -> 0);
   private static Map<String, String> options;
-  private static FileOutputStream history;
+  private static final List<String> CONSUMING = List.of("consume", "orderly", "broadcast", "retry");
 
   public static void main(String[] args) {
     options = new HashMap<>();
@@ -52,7 +53,6 @@ public class DrClient {
       options.put(arg.substring(0, at), arg.substring(at + 1));
     }
     try {
-      history = new FileOutputStream(text("history", null), true);
       run(text("mode", null));
       // The clients leave threads behind that are no daemons.
       Runtime.getRuntime().halt(0);
@@ -77,20 +77,15 @@ public class DrClient {
       case "batch":
         produce(mode.equals("batch"));
         return;
-      case "consume":
-      case "orderly":
-      case "broadcast":
-      case "retry":
-        consume(mode);
-        return;
       default:
-        throw new IllegalArgumentException("unknown mode " + mode);
+        consume(mode.split(","));
     }
   }
 
   private static void produce(boolean isBatch) throws Exception {
+    FileOutputStream history = new FileOutputStream(text("history", null), true);
     DefaultMQProducer producer =
-        new DefaultMQProducer(text("group", "PG"), credentials(), isTraced(), null);
+        new DefaultMQProducer(text("group", "PG"), credentials(), isTraced("produce"), null);
     producer.setNamesrvAddr(text("namesrv", null));
     producer.setPollNameServerInterval(number("poll", 30_000));
     producer.setSendMsgTimeout(number("timeout", 3_000));
@@ -104,7 +99,7 @@ public class DrClient {
       String prefix = text("prefix", "p") + "." + i;
       Thread worker = new Thread(() -> {
         try {
-          sendLoop(producer, prefix, isBatch, threads);
+          sendLoop(producer, history, prefix, isBatch);
         } catch (Throwable reason) {
           reason.printStackTrace();
           failures.incrementAndGet();
@@ -148,8 +143,9 @@ public class DrClient {
     };
   }
 
-  private static void sendLoop(DefaultMQProducer producer, String prefix, boolean isBatch, int threads)
-      throws Exception {
+  private static void sendLoop(
+      DefaultMQProducer producer, FileOutputStream history, String prefix, boolean isBatch) throws Exception {
+    int threads = number("threads", 1);
     int width = isBatch ? number("batch", 16) : 1;
     long count = number("count", 0);
     long seconds = number("seconds", 0);
@@ -165,7 +161,7 @@ public class DrClient {
       if (seconds > 0 && System.nanoTime() - begun > seconds * 1_000_000_000L) return;
       List<Message> messages = new ArrayList<>();
       for (int i = 0; i < width; i++) messages.add(message(prefix + "-" + (serial * width + i)));
-      send(producer, messages);
+      send(producer, history, messages);
     }
   }
 
@@ -180,8 +176,9 @@ public class DrClient {
     return message;
   }
 
-  private static void send(DefaultMQProducer producer, List<Message> messages) throws Exception {
-    for (Message message : messages) record("send", "invoke", message.getKeys(), null, -1, "");
+  private static void send(
+      DefaultMQProducer producer, FileOutputStream history, List<Message> messages) throws Exception {
+    for (Message message : messages) record(history, "send", "invoke", message.getKeys(), null, -1, "");
     TRIES.set(0);
     try {
       SendResult result =
@@ -191,7 +188,7 @@ public class DrClient {
           result.getMessageQueue().getQueueId());
       for (int i = 0; i < messages.size(); i++) {
         String more = ",\"status\":\"" + result.getSendStatus() + "\",\"attempts\":" + TRIES.get();
-        record("send", isOk ? "ok" : "unknown", messages.get(i).getKeys(), queue,
+        record(history, "send", isOk ? "ok" : "unknown", messages.get(i).getKeys(), queue,
             result.getQueueOffset() + i, more);
       }
     } catch (InterruptedException reason) {
@@ -202,19 +199,34 @@ public class DrClient {
       String more = ",\"attempts\":" + TRIES.get() + ",\"error\":"
           + quote(reason.getClass().getSimpleName() + ": " + reason.getMessage());
       for (Message message : messages) {
-        record("send", isNeverSent ? "fail" : "unknown", message.getKeys(), null, -1, more);
+        record(history, "send", isNeverSent ? "fail" : "unknown", message.getKeys(), null, -1, more);
       }
     }
   }
 
-  // Whether the client writes what it did into the trace topic.
-  private static boolean isTraced() {
-    return text("trace", "off").equals("on");
+  // Whether the client writes what it did into the trace topic: trace=on, or trace=consume for one of many.
+  private static boolean isTraced(String mode) {
+    return text("trace", "off").equals("on") || text("trace", "off").equals(mode);
   }
 
-  private static void consume(String mode) throws Exception {
-    DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(
-        text("group", "CG"), credentials(), new AllocateMessageQueueAveragely(), isTraced(), null);
+  private static void consume(String[] modes) throws Exception {
+    List<DefaultMQPushConsumer> consumers = new ArrayList<>();
+    for (String mode : modes) {
+      if (!CONSUMING.contains(mode)) throw new IllegalArgumentException("unknown mode " + mode);
+      consumers.add(startConsumer(mode));
+    }
+    System.out.println("READY");
+    long seconds = number("seconds", 0);
+    if (seconds > 0) STOP.await(seconds, TimeUnit.SECONDS);
+    else STOP.await();
+    hurry();
+    for (DefaultMQPushConsumer consumer : consumers) consumer.shutdown();
+  }
+
+  private static DefaultMQPushConsumer startConsumer(String mode) throws Exception {
+    FileOutputStream history = new FileOutputStream(text("history", null).replace("%", mode), true);
+    DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(text("group", "CG").replace("%", mode),
+        credentials(), new AllocateMessageQueueAveragely(), isTraced(mode), null);
     consumer.setNamesrvAddr(text("namesrv", null));
     consumer.setPollNameServerInterval(number("poll", 30_000));
     consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -224,7 +236,7 @@ public class DrClient {
     consumer.subscribe(text("topic", null), text("filter", "*"));
     if (mode.equals("orderly")) {
       consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
-        for (MessageExt message : messages) consumed(message);
+        for (MessageExt message : messages) consumed(history, message);
         return ConsumeOrderlyStatus.SUCCESS;
       });
     } else {
@@ -232,7 +244,7 @@ public class DrClient {
       consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
         boolean isRefused = false;
         for (MessageExt message : messages) {
-          consumed(message);
+          consumed(history, message);
           isRefused |= isRetry && message.getReconsumeTimes() == 0;
         }
         context.setDelayLevelWhenNextConsume(1);
@@ -241,12 +253,7 @@ public class DrClient {
       });
     }
     consumer.start();
-    System.out.println("READY");
-    long seconds = number("seconds", 0);
-    if (seconds > 0) STOP.await(seconds, TimeUnit.SECONDS);
-    else STOP.await();
-    hurry();
-    consumer.shutdown();
+    return consumer;
   }
 
   // A client that closes waits up to 3 s for a thread of its own that waits for events: it is told at once.
@@ -270,9 +277,9 @@ public class DrClient {
     consumer.getClass().getMethod("setMessageModel", model).invoke(consumer, broadcasting);
   }
 
-  private static void consumed(MessageExt message) {
+  private static void consumed(FileOutputStream history, MessageExt message) {
     try {
-      record("consume", null, message.getKeys(),
+      record(history, "consume", null, message.getKeys(),
           queueOf(message.getBrokerName(), message.getQueueId()), message.getQueueOffset(),
           ",\"reconsume\":" + message.getReconsumeTimes());
     } catch (IOException reason) {
@@ -286,8 +293,8 @@ public class DrClient {
     return (brokerName == null ? "?" : brokerName) + "@" + queueId;
   }
 
-  private static void record(String op, String phase, String key, String queue, long offset,
-      String more) throws IOException {
+  private static void record(FileOutputStream history, String op, String phase, String key,
+      String queue, long offset, String more) throws IOException {
     String line = "{\"t\":" + System.currentTimeMillis() + ",\"op\":\"" + op + "\""
         + (phase == null ? "" : ",\"phase\":\"" + phase + "\"")
         + ",\"key\":" + quote(key)
