@@ -174,8 +174,10 @@ describe.each(['stock 4.9.7', 'ours'])('%s', (where) => {
       .map(({ key }) => key);
 
   const roundTrip = async (run: Omit<Run, 'mode'>) => {
-    const reader = await start({ ...run, mode: 'consume' });
-    const writer = await start({ ...run, mode: 'produce' });
+    const [reader, writer] = await Promise.all([
+      start({ ...run, mode: 'consume' }),
+      start({ ...run, mode: 'produce' }),
+    ]);
     await writer.finished();
     const sent = keysOf(writer, 'ok');
     expect(sent).toHaveLength(COUNT);

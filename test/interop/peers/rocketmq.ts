@@ -149,9 +149,6 @@ async function startServer(
     logFile,
     cwd: options.folder,
   });
-  await child.ready(() => child.output().includes('boot success'));
-  await child.ready(() => answers(options.port));
-  await child.ready(isKnown);
   const stop = async () => {
     await child.stop(60_000);
   };
@@ -159,6 +156,15 @@ async function startServer(
     child.kill();
     await child.exited;
   };
+  try {
+    await child.ready(() => child.output().includes('boot success'));
+    await child.ready(() => answers(options.port));
+    await child.ready(isKnown);
+  } catch (reason) {
+    // Nobody else knows it: it would go on for ever.
+    await kill();
+    throw reason;
+  }
   return { address: `127.0.0.1:${options.port}`, child, stop, kill };
 }
 
