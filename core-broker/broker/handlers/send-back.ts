@@ -26,7 +26,7 @@ import type { HandlerContext } from '../handler-context.ts';
 import type { Topic } from '../metadata/index.ts';
 import { OK, refuse } from '../response-codes.ts';
 import { clampLevel } from '../schedule/index.ts';
-import { parkForDelay, type Target } from '../writing/index.ts';
+import { copyAt, parkForDelay, type Target } from '../writing/index.ts';
 
 /** First retry comes after level 3 (10 s). */
 const FIRST_LEVEL = 3;
@@ -59,15 +59,9 @@ async function sendBack(context: HandlerContext, request: RemotingCommand): Prom
         queues: group.retryQueueNums,
         level: delayLevel || FIRST_LEVEL + record.reconsumeTimes,
       });
+  const topic = context.parts.store.topic(target.topic);
   await context.writer.appendDurably({
-    topic: context.parts.store.topic(target.topic),
-    queueId: target.queueId,
-    body: record.body,
-    properties: target.properties,
-    bornTimestampMs: record.bornTimestampMs,
-    bornHost: record.bornHost,
-    flag: record.flag,
-    sysFlag: record.sysFlag,
+    ...copyAt(record, { ...target, topic }),
     reconsumeTimes: record.reconsumeTimes + 1,
   });
   context.stats.countSendBack(record.topic, group.groupName, isDead);

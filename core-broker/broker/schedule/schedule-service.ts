@@ -14,7 +14,7 @@ import {
 import type { MessageStore } from '../../store/index.ts';
 import type { DelayOffsets } from '../metadata/index.ts';
 import type { ScheduleService } from '../parts.ts';
-import type { MessageWriter } from '../writing/index.ts';
+import { copyAt, type MessageWriter } from '../writing/index.ts';
 
 const SCAN_MS = 100;
 const PAUSE_AFTER_ERROR_MS = 10_000;
@@ -144,17 +144,13 @@ export class DelayDelivery implements ScheduleService {
       });
       return 0;
     }
-    const result = this.#options.writer.append({
-      topic: this.#options.store.topic(topic),
-      queueId: Number(properties.get(Property.REAL_QID) ?? 0),
-      body: record.body,
-      properties: record.properties,
-      bornTimestampMs: record.bornTimestampMs,
-      bornHost: record.bornHost,
-      flag: record.flag,
-      sysFlag: record.sysFlag,
-      reconsumeTimes: record.reconsumeTimes,
-    });
+    const result = this.#options.writer.append(
+      copyAt(record, {
+        topic: this.#options.store.topic(topic),
+        queueId: Number(properties.get(Property.REAL_QID) ?? 0),
+        properties: record.properties,
+      }),
+    );
     return result.physicalOffset + result.sizeBytes;
   }
 

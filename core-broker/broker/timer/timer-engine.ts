@@ -13,7 +13,7 @@ import {
   javaHashCode,
 } from '../../protocol/index.ts';
 import type { MessageStore } from '../../store/index.ts';
-import type { MessageWriter } from '../writing/index.ts';
+import { copyAt, type MessageWriter } from '../writing/index.ts';
 import { type Slot, type TimerCheckpoint, type TimerUnit, UnitMagic } from './files/index.ts';
 import { PastDeliveries } from './past-deliveries.ts';
 import { isDelete, isRoll, SlotJob } from './slot-job.ts';
@@ -265,17 +265,8 @@ export class TimerEngine {
     { record }: TimerMessage,
     target: { topic: string; queueId: number; properties: string },
   ): void {
-    this.#options.writer.append({
-      topic: this.#options.store.topic(target.topic),
-      queueId: target.queueId,
-      body: record.body,
-      properties: target.properties,
-      bornTimestampMs: record.bornTimestampMs,
-      bornHost: record.bornHost,
-      flag: record.flag,
-      sysFlag: record.sysFlag,
-      reconsumeTimes: record.reconsumeTimes,
-    });
+    const topic = this.#options.store.topic(target.topic);
+    this.#options.writer.append(copyAt(record, { ...target, topic }));
   }
 
   /** Writes down how far it came; everything it speaks of is on disk before. */

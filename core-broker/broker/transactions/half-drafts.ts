@@ -8,7 +8,7 @@ import {
   SysFlag,
 } from '../../protocol/index.ts';
 import type { MessageStore, TopicHandle } from '../../store/index.ts';
-import { type MessageDraft, withTransactionType } from '../writing/index.ts';
+import { copyAt, type MessageDraft, withTransactionType } from '../writing/index.ts';
 
 export interface HalfContent {
   record: DecodedRecord;
@@ -20,16 +20,7 @@ export function draftOf(
   { record, properties }: HalfContent,
   target: { topic: TopicHandle; queueId: number },
 ): MessageDraft {
-  return {
-    ...target,
-    body: record.body,
-    properties: formatMessageProperties(properties),
-    bornTimestampMs: record.bornTimestampMs,
-    bornHost: record.bornHost,
-    flag: record.flag,
-    sysFlag: record.sysFlag,
-    reconsumeTimes: record.reconsumeTimes,
-  };
+  return copyAt(record, { ...target, properties: formatMessageProperties(properties) });
 }
 
 /**

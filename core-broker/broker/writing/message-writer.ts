@@ -1,6 +1,7 @@
 // Appends messages that do not come straight from a send frame: send-backs, delayed deliveries, sends
 // that had to be rewritten. One reused record; the result is valid until the next append.
 // Every append passes the epoch guard in the store: a fenced broker cannot write by any of these paths.
+import type { DecodedRecord } from '../../protocol/index.ts';
 import type { AppendResult, MessageStore, RecordSource, TopicHandle } from '../../store/index.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -19,6 +20,20 @@ export interface MessageDraft {
   /** Only of a committed transaction: where its half message stands. */
   preparedTransactionOffset?: number;
 }
+
+/** The message of a record once more, at another place: who sent it and when stays as it was. */
+export const copyAt = (
+  record: DecodedRecord,
+  place: Pick<MessageDraft, 'topic' | 'queueId' | 'properties'>,
+): MessageDraft => ({
+  ...place,
+  body: record.body,
+  bornTimestampMs: record.bornTimestampMs,
+  bornHost: record.bornHost,
+  flag: record.flag,
+  sysFlag: record.sysFlag,
+  reconsumeTimes: record.reconsumeTimes,
+});
 
 /** An empty record for reuse. */
 export const emptyRecord = (topic: TopicHandle): RecordSource => ({
