@@ -1,17 +1,12 @@
-// JSON as RocketMQ brokers write it: integer keys without quotes. Strict JSON passes unchanged.
+// JSON as RocketMQ brokers write it, read from files: strict, or the dialect of fastjson, which the protocol
+// reads. What cannot be read is a damaged file here, not a wrong frame.
 import { DrError } from '../../core-broker/base/index.ts';
-
-const UNQUOTED_KEY = /"(?:[^"\\]|\\.)*"|([{,]\s*)(-?\d+)(\s*:)/g;
+import { parseJsonTree } from '../../core-broker/protocol/index.ts';
 
 /** @throws DrError CORRUPT naming `what` */
 export function parseLooseJson(text: string, what: string): unknown {
-  const strict = text.replace(
-    UNQUOTED_KEY,
-    (whole: string, before?: string, key?: string, after?: string) =>
-      key === undefined ? whole : `${before}"${key}"${after}`,
-  );
   try {
-    return JSON.parse(strict);
+    return parseJsonTree(text);
   } catch (cause) {
     throw new DrError('CORRUPT', `${what}: not readable as JSON`, { cause });
   }
