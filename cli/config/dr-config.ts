@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { z } from 'zod';
 import { backupConfigSchema, jobsConfigSchema } from '../../backup/index.ts';
-import { DrError, Secret } from '../../core-broker/base/index.ts';
+import { DrError, parseHostPort, Secret } from '../../core-broker/base/index.ts';
 import { linkConfigSchema } from '../../replicator/index.ts';
 import {
   controlStoreConfigSchema,
@@ -15,7 +15,7 @@ import {
 import { loadYamlFile } from './yaml-file.ts';
 
 const name = z.string().regex(/^[%|a-zA-Z0-9_-]+$/, 'letters, digits, _ - % | only');
-const address = z.string().regex(/^\[?[^\s,;]+\]?:\d{1,5}$/, 'host:port expected');
+const address = z.string().refine((text) => parseHostPort(text), 'host:port expected');
 
 const regionSchema = z.strictObject({
   nameservers: z.array(address).min(1).describe('Name servers of the region, host:port.'),

@@ -3,7 +3,7 @@
 // secret: the versions count changes made by request; a file that was edited by hand keeps its number.
 import { DrError } from '../../../core-broker/base/index.ts';
 import { AdminWire } from '../../../core-broker/client/index.ts';
-import { RequestCode } from '../../../core-broker/protocol/index.ts';
+import { parseJsonObject, RequestCode } from '../../../core-broker/protocol/index.ts';
 import type { DrConfig } from '../../config/dr-config.ts';
 import { type Finding, finding } from './finding.ts';
 
@@ -52,7 +52,7 @@ async function accountsOf(
 }
 
 function filesIn(text: string): [string, number][] {
-  const files = Object.entries(JSON.parse(text) as Record<string, { counter?: unknown }>);
+  const files = Object.entries(parseJsonObject(text) as Record<string, { counter?: unknown }>);
   const rows = files.map(([file, version]): [string, number] => [
     file.split('/').at(-1) ?? file,
     Number(version.counter ?? 0),

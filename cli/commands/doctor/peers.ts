@@ -117,7 +117,7 @@ export function agreement(known: { region: string; status: DrStatus }[]): Findin
   const check = 'one active region, one epoch';
   if (open.length > 1) {
     const seen = `${open.map(({ region }) => region).join(' and ')} both take writes`;
-    const advice = 'stop one at once; docs/runbooks says how to find what it took';
+    const advice = 'stop one at once; docs/runbook-switchover.md says how to find what it took';
     return finding('regions', check, ['bad', seen, advice]);
   }
   if (open.length === 0) {
