@@ -95,6 +95,19 @@ describe('a message that a group sends back', () => {
     const first = await firstOf('T');
     await sendBack(first?.physicalOffset ?? -1, { delayLevel: -1 });
     expect(await eventually(() => firstOf('%DLQ%G'))).toBeDefined();
+    // Counted by the topic it was first sent to, and as Apache counts dead letters for its owners.
+    const count = async (statsName: string, statsKey: string) => {
+      const answer = await fixture.call(RequestCode.VIEW_BROKER_STATS_DATA, {
+        statsName,
+        statsKey,
+      });
+      return answer.code;
+    };
+    expect(await count('SNDBCK_PUT_NUMS', 'T@G')).toBe(0);
+    expect(await count('SNDBCK2DLQ_TIMES', 'null@T@G@SEND_BACK_TO_DLQ')).toBe(0);
+    expect(await count('SNDBCK2DLQ_TIMES', 'null@T@other@SEND_BACK_TO_DLQ')).not.toBe(0);
+    await fixture.call(RequestCode.DELETE_SUBSCRIPTIONGROUP, { groupName: 'G' });
+    expect(await count('SNDBCK2DLQ_TIMES', 'null@T@G@SEND_BACK_TO_DLQ')).not.toBe(0);
   });
 
   test('goes nowhere in a group without retry queues, as the group wants', async () => {

@@ -64,7 +64,11 @@ async function sendBack(context: HandlerContext, request: RemotingCommand): Prom
     ...copyAt(record, { ...target, topic }),
     reconsumeTimes: record.reconsumeTimes + 1,
   });
-  context.stats.countSendBack(record.topic, group.groupName, isDead);
+  context.stats.countSendBack(
+    properties.get(Property.RETRY_TOPIC) ?? record.topic,
+    group.groupName,
+  );
+  if (isDead) context.stats.countDeadLetter(record.topic, group.groupName, request.ext);
   return OK;
 }
 

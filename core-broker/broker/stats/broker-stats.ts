@@ -18,6 +18,8 @@ const BEATS_PER = {
 };
 const BEATS_PER_MINUTE = 60_000 / BEAT_MS;
 const RATE_BEAT_MS = 1_000;
+/** Last part of a key of SNDBCK2DLQ_TIMES. */
+const SENT_BACK_DEAD = 'SEND_BACK_TO_DLQ';
 /** Keys per statistic; further ones are not counted. */
 const KEYS_MAX = 100_000;
 
@@ -133,9 +135,16 @@ export class BrokerStats implements Totals {
     this.#item('GROUP_GET_LATENCY', `${got.queueId}@${key}`)?.add(Math.round(got.tookMs));
   }
 
-  countSendBack(topic: string, group: string, isDead: boolean): void {
+  /** @param topic  where the message was first sent to, however often it came back */
+  countSendBack(topic: string, group: string): void {
     this.#item('SNDBCK_PUT_NUMS', `${topic}@${group}`)?.add(1);
-    if (isDead) this.#item('DLQ_PUT_NUMS', `${topic}@${group}`)?.add(1);
+  }
+
+  /** @param ext  of the request: Apache's key holds owner and origin topic as they were sent, or null */
+  countDeadLetter(topic: string, group: string, ext: Record<string, string>): void {
+    this.#item('DLQ_PUT_NUMS', `${topic}@${group}`)?.add(1);
+    const { Owner: owner = 'null', originTopic = 'null' } = ext;
+    this.#item('SNDBCK2DLQ_TIMES', `${owner}@${originTopic}@${group}@${SENT_BACK_DEAD}`)?.add(1);
   }
 
   /** The item a tool asks for, or undefined when there is none. */
@@ -171,7 +180,8 @@ export class BrokerStats implements Totals {
 
   /** The group was deleted. */
   forgetGroup(group: string): void {
-    this.#forget((key) => key.endsWith(`@${group}`));
+    const dead = `@${group}@${SENT_BACK_DEAD}`;
+    this.#forget((key) => key.endsWith(`@${group}`) || key.endsWith(dead));
   }
 
   /** One beat of the windows; public so that tests keep their own time. */
