@@ -260,7 +260,7 @@ async function clientsAt(kind: ClientKind, at: Holder, name: string): Promise<vo
     { prefix: 'level', delayMs: 1_000, more: { level: 1 } },
   ];
   const sendIn = async ({ prefix, delayMs, more }: (typeof ways)[number]) => {
-    const settings = { count: 5, prefix, ...more };
+    const settings = { count: 5, prefix, timeout: 20_000, ...more };
     const options = { ...base, mode: 'produce' as const, topic, group: `p-${topic}-${prefix}` };
     const writer = await startClient({
       ...options,
@@ -269,7 +269,7 @@ async function clientsAt(kind: ClientKind, at: Holder, name: string): Promise<vo
     });
     const events = await writer.finished();
     const ok = events.filter(({ phase }) => phase === 'ok');
-    expect(ok).toHaveLength(5);
+    expect(ok, JSON.stringify(events)).toHaveLength(5);
     return ok.map(({ key }) => {
       const invoked = events.find((event) => event.phase === 'invoke' && event.key === key);
       return { key, dueMs: (invoked?.t ?? 0) + delayMs };

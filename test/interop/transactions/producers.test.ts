@@ -31,6 +31,7 @@ describe.each(['5.5.0', 'ours'] as const)('transaction producers at %s', (kind) 
   beforeAll(async () => {
     broker = await site.broker(kind, `store-${kind}`, QUICK);
   });
+  afterAll(() => broker.kill());
 
   test.each(CLIENTS)('%s commits, rolls back, and is asked back', async (client) => {
     const topic = `tx-${client.replaceAll('.', '_')}`;

@@ -33,6 +33,8 @@ export interface Holder {
   address: string;
   /** Clean: the next holder of its store finds everything. */
   stop(): Promise<unknown>;
+  /** SIGKILL; the name server forgets it at once, which the next broker of its name needs. */
+  kill(): Promise<unknown>;
 }
 
 export class Site {
@@ -61,6 +63,7 @@ export class Site {
     let stopping: Promise<unknown> | undefined;
     return {
       address: running.address,
+      kill: () => running.kill(),
       stop: () => {
         stopping ??= running.stop();
         return stopping;

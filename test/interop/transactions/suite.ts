@@ -35,6 +35,7 @@ export function exchangeSuite(version: ServerVersion): void {
       await first.stop();
       const second = await site.broker(to, store, QUICK);
       await finish(() => second.address, topic);
+      await second.kill();
     });
   });
 }
