@@ -12,8 +12,8 @@ import type { PullRequest } from './pull-request.ts';
 
 /** How late an expired pull may be answered. */
 const SWEEP_MS = 200;
-/** Time for woken pulls in one turn of the loop. */
-const TURN_MS = 1;
+/** Time for woken pulls in one turn of the loop. Why so long: some hundred pulls, a usual round, go at once. */
+const TURN_MS = 5;
 
 export interface HeldPull {
   connection: ServerConnection;

@@ -88,7 +88,7 @@ describe('held pulls', () => {
 
   test('many that wake at once share turns of the loop, in order; answerAll waits for none', async () => {
     const woken: number[] = [];
-    const slow = { ...clock, monotonicMs: () => woken.length };
+    const slow = { ...clock, monotonicMs: () => woken.length * 10 };
     const held = new HeldPulls(slow, (one) => woken.push(one.offset));
     const wake = () => {
       for (const offset of [1, 2, 3]) held.hold(pull(offset));
