@@ -77,12 +77,26 @@ function checkTwins(brokerName: string, source: DrStatus, target: DrStatus): Pre
     same('cluster name', source.clusterName, target.clusterName),
     same('broker name', source.brokerName, target.brokerName),
     same('mappedFileSizeCommitLog', source.mappedFileSizeCommitLog, target.mappedFileSizeCommitLog),
+    // Clients whose account is missing over there would be locked out by the switch.
+    check(
+      `${brokerName}: same ACL accounts`,
+      source.accounts === target.accounts,
+      accountsFound(source, target),
+    ),
     check(
       `${brokerName}: two different stores`,
       source.storeId !== target.storeId,
       source.storeId === target.storeId ? `one store under two names: ${source.storeId}` : 'yes',
     ),
   ];
+}
+
+function accountsFound({ accounts: here }: DrStatus, { accounts: there }: DrStatus): string {
+  if (here === there) return here === undefined ? 'no ACL' : 'yes';
+  if (here === undefined) return 'ACL only at the standby';
+  return there === undefined
+    ? 'ACL only at the active side'
+    : 'keys, secrets or permissions differ';
 }
 
 function checkLag(brokerName: string, target: DrStatus, settings: SwitchoverConfig) {

@@ -182,6 +182,7 @@ class BrokerNode implements Broker {
       admission: this.#admission,
       dispatcher: this.#dispatcher,
       addresses: () => ({ broker: this.address, ha: this.haAddress }),
+      accounts: () => this.#acl?.table.digest,
       fail: (reason) => this.#fail(reason),
     });
     const dr = attachDr(built.parts, drOptions);

@@ -36,6 +36,8 @@ export interface BuildOptions {
   /** Advertised host and port in record form. */
   storeHost: Buffer;
   addresses: () => { broker: string; ha: string };
+  /** Digest of the ACL accounts in force; undefined without ACL. */
+  accounts: () => string | undefined;
   fail: (reason: DrError) => void;
 }
 
@@ -84,6 +86,7 @@ export function buildParts(options: BuildOptions): BuiltBroker {
     frames: dispatcher,
     advertised: () => options.addresses().broker,
     haAddress: () => options.addresses().ha,
+    accounts: options.accounts,
     fail: options.fail,
   };
   const pulls = new PullHandler({ parts: core, consumers, filters, filterCache, creation, stats });

@@ -103,6 +103,8 @@ export interface BrokerParts {
   advertised(): string;
   /** host:port of the HA port; known once the DR side is attached. */
   haAddress(): string;
+  /** Digest of the ACL accounts in force; undefined without ACL. */
+  accounts(): string | undefined;
   /** A part died: the process must end with this error. */
   fail(reason: DrError): void;
 }

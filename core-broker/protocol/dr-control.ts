@@ -122,6 +122,8 @@ export interface DrStatus {
   /** Highest epoch this broker has heard of and where. */
   activeRegion: string | undefined;
   activeEpoch: number;
+  /** Equal where the same ACL accounts are in force; absent without ACL. */
+  accounts?: string | undefined;
   parkedSends: number;
   relay: { target: string; region: string; epoch: number; connections: number } | undefined;
   link: LinkReport | undefined;

@@ -58,6 +58,7 @@ const built = buildParts({
   dispatcher,
   storeHost,
   addresses: () => ({ broker: '127.0.0.1:10911', ha: '127.0.0.1:10912' }),
+  accounts: () => undefined,
   fail: (reason) => {
     throw reason;
   },

@@ -14,7 +14,10 @@ afterAll(() => open?.stage.close());
 test('a planned switch in the middle: everything once, nothing early, in order', async () => {
   const { stage, due, arrived, everythingArrived, found } = open;
   await arrived('TIMED', 20);
-  const run = await stage.dr('west', 'switchover', '--to', 'west', '--yes');
+  const change = () => stage.dr('west', 'switchover', '--to', 'west', '--yes');
+  // 5: rolled back on a machine too busy for the write pause; what was due meanwhile goes on as well.
+  let run = await change();
+  for (let again = 0; run.status === 5 && again < 4; again++) run = await change();
   expect(run.status, `${run.stdout}\n${run.stderr}`).toBe(0);
   await everythingArrived();
   const changedAt = (await stage.statusNow('west')).lineage.at(-1)?.startOffset ?? 0;

@@ -15,6 +15,7 @@ import {
   type SendRequestView,
   type SignedSend,
 } from '../../protocol/index.ts';
+import { accountsDigest } from './accounts-digest.ts';
 import type { AclAccount, AclFile } from './acl-file.ts';
 import type { AddressRule } from './address-rule.ts';
 import {
@@ -45,6 +46,7 @@ export class AclTable {
   readonly #accounts = new Map<string, AclAccount>();
   readonly #fileOfKey = new Map<string, string>();
   readonly #whites: readonly AddressRule[];
+  #digest: string | undefined;
 
   /** @param files in order; the first file that names an access key owns it */
   constructor(files: readonly AclFile[]) {
@@ -69,6 +71,12 @@ export class AclTable {
 
   get size(): number {
     return this.#accounts.size;
+  }
+
+  /** The same in two regions that let the same programs in. */
+  get digest(): string {
+    this.#digest ??= accountsDigest(this.#accounts.values());
+    return this.#digest;
   }
 
   /** The file that owns an access key. */

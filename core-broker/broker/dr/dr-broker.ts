@@ -204,6 +204,7 @@ export class DrBroker implements DrAttachment {
       mappedFileSizeCommitLog: config.mappedFileSizeCommitLog,
       activeRegion: active?.region,
       activeEpoch: active?.epoch ?? 0,
+      accounts: this.#parts.accounts(),
       parkedSends: this.#parking.count,
       relay: relay && {
         target: relay.target,

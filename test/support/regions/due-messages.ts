@@ -14,7 +14,7 @@ export const DUE_LINES = [
   'transactionCheckMax=1000',
 ];
 const FIRST_DUE_MS = 2_000;
-const SPREAD_MS = 10_000;
+const SPREAD_MS = 15_000;
 
 export class DueMessages {
   readonly client: TransactionClient;
