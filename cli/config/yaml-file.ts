@@ -15,6 +15,11 @@ export function loadYamlFile<Schema extends z.ZodType>(
   path: string,
   schema: Schema,
 ): z.output<Schema> {
+  if (path.endsWith('.properties')) {
+    throw new DrError('CONFIG', `${path}: a YAML file is expected here, not .properties`, {
+      hint: 'this command reads dr.yaml, which names the .properties files of its servers',
+    });
+  }
   const text = readConfigText(path, 'utf8');
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });

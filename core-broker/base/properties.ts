@@ -23,6 +23,11 @@ export interface PropertiesFile {
  * @throws DrError CONFIG when the file cannot be read
  */
 export function readPropertiesFile(path: string): PropertiesFile {
+  if (/\.ya?ml$/i.test(path)) {
+    throw new DrError('CONFIG', `${path}: a .properties file is expected here, not YAML`, {
+      hint: 'dr.yaml is for dr standby, dr doctor and the verbs of a switch',
+    });
+  }
   return { path, entries: parseProperties(readConfigText(path, 'latin1')) };
 }
 

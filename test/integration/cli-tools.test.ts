@@ -164,6 +164,19 @@ describe('what an operator is told when a server cannot start', () => {
     expect(run.stderr).toContain('dr doctor');
   });
 
+  test('a file of the other kind', async () => {
+    const yaml = path.join(root, 'dr.yaml');
+    fs.writeFileSync(yaml, 'region: east\n');
+    const broker = await runDr(['broker', '-c', yaml]);
+    expect(broker.status).toBe(2);
+    expect(broker.stderr).toContain('a .properties file is expected');
+    const properties = path.join(root, 'broker.properties');
+    fs.writeFileSync(properties, 'brokerName=b\n');
+    const status = await runDr(['status', '-c', properties]);
+    expect(status.status).toBe(2);
+    expect(status.stderr).toContain('a YAML file is expected');
+  });
+
   test('a file that is not there', async () => {
     const run = await runDr(['broker', '-c', path.join(root, 'none')]);
     expect(run.status).toBe(2);

@@ -180,6 +180,10 @@ function explained(reason: unknown): DrError {
       'is the server there running, and the way to it open? dr doctor -n HOST:PORT looks';
     return new DrError('NETWORK', failure.message, { hint, context: failure.context });
   }
+  if (failure.code === 'PROTOCOL' && failure.hint === undefined) {
+    const hint = 'something answers there, but not as RocketMQ does: is it the right port?';
+    return new DrError('PROTOCOL', failure.message, { hint, context: failure.context });
+  }
   const meaning = MEANINGS.get(remoteCode(failure) ?? -1);
   if (meaning === undefined) return failure;
   const { hint } = meaning;
