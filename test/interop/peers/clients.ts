@@ -63,6 +63,10 @@ export interface RunningClient {
 export const isSupported = (kind: ClientKind, mode: ClientMode): boolean =>
   kind !== 'ali-ons' || (mode !== 'batch' && mode !== 'orderly');
 
+/** Java clients give up on a busy machine by their defaults, which are LIBRARY_WAITS. */
+const PATIENT = { api: 20_000, timeout: 20_000 };
+export const LIBRARY_WAITS = { api: 3_000, timeout: 3_000 };
+
 /** Starts a client program and waits until its library says that it is started. */
 export async function startClient(options: ClientOptions): Promise<RunningClient> {
   const program = await programOf(options.kind, options.jvm ?? []);
@@ -70,7 +74,7 @@ export async function startClient(options: ClientOptions): Promise<RunningClient
   const historyFile = path.join(options.folder, `${options.name}.history`);
   fs.writeFileSync(historyFile, '');
   const { mode, namesrv, topic, group } = options;
-  const all = { mode, namesrv, topic, group, history: historyFile, ...options.more };
+  const all = { mode, namesrv, topic, group, history: historyFile, ...PATIENT, ...options.more };
   const child = new Child({
     ...program,
     args: [...program.args, ...Object.entries(all).map(([key, value]) => `${key}=${value}`)],

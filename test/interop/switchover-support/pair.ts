@@ -2,7 +2,12 @@
 // touched again until the end, and what their histories say: who was acknowledged, who was delivered,
 // for how long nothing moved.
 import type { HistoryLine } from '../../../cli/demo/history.ts';
-import { type ClientKind, type RunningClient, startClient } from '../peers/clients.ts';
+import {
+  type ClientKind,
+  LIBRARY_WAITS,
+  type RunningClient,
+  startClient,
+} from '../peers/clients.ts';
 import { HistoryTail } from './history-tail.ts';
 
 export interface PairPlan {
@@ -49,7 +54,7 @@ export async function startPair(
     const poll = plan.poll === undefined ? {} : { poll: plan.poll };
     const group = `${name}-${mode}`;
     const at = { kind, mode, namesrv, topic, group, folder, name: `${name}-${mode}` };
-    const client = await startClient({ ...at, more: { ...poll, ...more } });
+    const client = await startClient({ ...at, more: { ...LIBRARY_WAITS, ...poll, ...more } });
     started(client);
     return client;
   };

@@ -47,6 +47,7 @@ public class ConsumerCases {
     for (String arg : args) OPTIONS.put(arg.substring(0, arg.indexOf('=')), arg.substring(arg.indexOf('=') + 1));
     producer = new DefaultMQProducer(name("producers"));
     producer.setNamesrvAddr(OPTIONS.get("namesrv"));
+    producer.setMqClientApiTimeout(20_000);
     producer.setSendMsgTimeout(20_000);
     producer.start();
     Map<String, Case> cases = new TreeMap<>();
@@ -164,6 +165,7 @@ public class ConsumerCases {
     answering.start();
     DefaultMQProducer asking = new DefaultMQProducer(name("asking"));
     asking.setNamesrvAddr(OPTIONS.get("namesrv"));
+    asking.setMqClientApiTimeout(20_000);
     asking.setInstanceName("asking");
     asking.start();
     List<String> answers = new ArrayList<>();
@@ -216,6 +218,7 @@ public class ConsumerCases {
     MessageAccessor.putProperty(reply, "REPLY_TO_CLIENT", "stranger");
     DefaultMQProducer once = new DefaultMQProducer(name("once"));
     once.setNamesrvAddr(OPTIONS.get("namesrv"));
+    once.setMqClientApiTimeout(20_000);
     once.setInstanceName("once");
     once.setSendMsgTimeout(20_000);
     once.setRetryTimesWhenSendFailed(0);
@@ -356,6 +359,7 @@ public class ConsumerCases {
   private static DefaultMQPushConsumer consumer(String topic, String group) {
     DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(name(group));
     consumer.setNamesrvAddr(OPTIONS.get("namesrv"));
+    consumer.setMqClientApiTimeout(20_000);
     consumer.setInstanceName(name(group));
     consumer.setPollNameServerInterval(1_000);
     consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -365,6 +369,7 @@ public class ConsumerCases {
   private static DefaultLitePullConsumer litePuller(String group) {
     DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(name(group));
     consumer.setNamesrvAddr(OPTIONS.get("namesrv"));
+    consumer.setMqClientApiTimeout(20_000);
     consumer.setInstanceName(name(group));
     consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
     return consumer;

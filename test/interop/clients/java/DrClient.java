@@ -1,7 +1,7 @@
 // An ordinary RocketMQ program in Java, outside our process: it sends or consumes and writes down what it
 // saw, one JSON line per event, written through to the operating system before it goes on.
 //   java -cp ... DrClient mode=produce namesrv=host:port topic=T group=G history=FILE [rate=100]
-//     [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [poll=30000] [batch=16] [timeout=3000]
+//     [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [poll=30000] [batch=16] [timeout=3000] [api=3000]
 //     [trace=off] [accessKey=K secretKey=S]
 //     [level=0] [timer=TIMER_DELAY_MS delay=3000]
 // Modes: produce, batch (send); consume, orderly, broadcast, retry (push consumer; retry refuses each
@@ -87,6 +87,7 @@ public class DrClient {
     DefaultMQProducer producer =
         new DefaultMQProducer(text("group", "PG"), credentials(), isTraced("produce"), null);
     producer.setNamesrvAddr(text("namesrv", null));
+    producer.setMqClientApiTimeout(number("api", 3_000));
     producer.setPollNameServerInterval(number("poll", 30_000));
     producer.setSendMsgTimeout(number("timeout", 3_000));
     producer.getDefaultMQProducerImpl().registerSendMessageHook(countingHook());
@@ -228,6 +229,7 @@ public class DrClient {
     DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(text("group", "CG").replace("%", mode),
         credentials(), new AllocateMessageQueueAveragely(), isTraced(mode), null);
     consumer.setNamesrvAddr(text("namesrv", null));
+    consumer.setMqClientApiTimeout(number("api", 3_000));
     consumer.setPollNameServerInterval(number("poll", 30_000));
     consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
     if (mode.equals("broadcast")) {

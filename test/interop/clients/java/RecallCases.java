@@ -35,11 +35,13 @@ public class RecallCases {
     String topic = OPTIONS.get("topic");
     DefaultMQProducer producer = new DefaultMQProducer(topic + "-producers");
     producer.setNamesrvAddr(OPTIONS.get("namesrv"));
+    producer.setMqClientApiTimeout(20_000);
     producer.setSendMsgTimeout(20_000);
     producer.start();
     Set<String> seen = Collections.synchronizedSet(new TreeSet<>());
     DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(topic + "-consumers");
     consumer.setNamesrvAddr(OPTIONS.get("namesrv"));
+    consumer.setMqClientApiTimeout(20_000);
     consumer.setInstanceName("reader");
     consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
     consumer.subscribe(topic, "*");

@@ -25,6 +25,7 @@ public class Transactor {
     }
     TransactionMQProducer producer = new TransactionMQProducer(options.get("group"));
     producer.setNamesrvAddr(options.get("namesrv"));
+    producer.setMqClientApiTimeout(20_000);
     producer.setSendMsgTimeout(20_000);
     producer.setTransactionListener(new TransactionListener() {
       @Override
