@@ -73,6 +73,8 @@ class BrokerNode implements Broker {
   readonly #dispatcher: BrokerDispatcher;
   readonly #server: RemotingServer;
   readonly #timers: NodeJS.Timeout[] = [];
+  /** Files that could not be written when it was tried last, and why. */
+  readonly #unsaved = new Map<string, string>();
   #port = 0;
   #running: Running | undefined;
   #acl: AclBook | undefined;
@@ -126,7 +128,10 @@ class BrokerNode implements Broker {
     const running = this.#running;
     if (running === undefined) return { reasons: ['the broker is not running'] };
     if (this.#stopping !== undefined) return { reasons: ['the broker is stopping'] };
-    return { reasons: [...running.store.problems(), ...running.dr.drHealth().reasons] };
+    const { store, dr, built } = running;
+    const unsaved = [...this.#unsaved].map(([what, why]) => `${what} cannot be written: ${why}`);
+    const timers = built.timers.problems();
+    return { reasons: [...store.problems(), ...unsaved, ...timers, ...dr.drHealth().reasons] };
   }
 
   useLink(link: LinkControl): void {
@@ -286,30 +291,32 @@ class BrokerNode implements Broker {
 
   #startSaving({ parts, context, pulls }: BuiltBroker): void {
     const { config, tables } = parts;
-    const save = (write: () => void) => () => {
+    const save = (what: string, write: () => void) => () => {
       try {
         write();
+        this.#unsaved.delete(what);
       } catch (reason) {
         // Kept in memory and tried again; a full disk must not stop reads.
         const error = DrError.from(reason).message;
+        this.#unsaved.set(what, error);
         log.warn('metadata.unsaved', 'offsets could not be written; trying again', { error });
       }
     };
     this.#timers.push(
       setInterval(
-        save(() => tables.offsets.save()),
+        save('consumerOffset.json', () => tables.offsets.save()),
         config.flushConsumerOffsetInterval,
       ),
       setInterval(
-        save(() => tables.delays.save()),
+        save('delayOffset.json', () => tables.delays.save()),
         config.flushDelayOffsetInterval,
       ),
       setInterval(
-        save(() => context.filters.save()),
+        save('consumerFilter.json', () => context.filters.save()),
         SAVE_FILTERS_MS,
       ),
       setInterval(
-        save(() => pulls.readers.protect()),
+        save('subscriptionGroup.json', () => pulls.readers.protect()),
         PROTECT_MS,
       ),
     );

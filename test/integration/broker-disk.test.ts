@@ -113,6 +113,27 @@ describe('a slow disk', () => {
     await region.stop();
   });
 
+  test('with ASYNC_FLUSH a send behind a stuck disk is answered 10 too, and not left out', async () => {
+    const disk = new BrokenDisk();
+    const region = await brokerOn(disk, { syncFlushTimeout: 300 });
+    await region.send('disk', 'before');
+    disk.isHeld = true;
+    const large = Buffer.alloc(600_000, 1);
+    const late = await region.send('disk', large);
+    expect(late.code).toBe(ResponseCode.FLUSH_DISK_TIMEOUT);
+    expect(late.ext).toMatchObject({ queueOffset: '1', queueId: '0' });
+    expect((await region.send('disk', 'behind it')).code).toBe(ResponseCode.FLUSH_DISK_TIMEOUT);
+    disk.isHeld = false;
+    while (disk.heldWrites > 0) disk.releaseNewest();
+    // It may be stored, says the code; here it was.
+    const stored = await eventually(async () => {
+      const bounds = region.broker.store.bounds({ topic: 'disk', queueId: 0 });
+      return bounds?.max === 3 ? bounds : undefined;
+    });
+    expect(stored.min).toBe(0);
+    await region.stop();
+  });
+
   test('with ASYNC_FLUSH a reply never leaves before its write', async () => {
     const disk = new BrokenDisk();
     const region = await brokerOn(disk);

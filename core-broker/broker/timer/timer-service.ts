@@ -76,6 +76,7 @@ export class TimerService implements ScheduleService {
   /** A chain could not be read: the wheel is built again from the log. */
   #isDamaged = false;
   #trimmedMs = 0;
+  #problem: string | undefined;
 
   constructor(options: TimerServiceOptions) {
     const { config, store, clock } = options;
@@ -125,6 +126,11 @@ export class TimerService implements ScheduleService {
     return this.#running?.books.metrics.content() ?? { dataVersion: {}, timingCount: {} };
   }
 
+  /** Why timer messages are not delivered, for health. */
+  problems(): string[] {
+    return this.#problem === undefined ? [] : [`timer messages wait: ${this.#problem}`];
+  }
+
   /** Messages in one slot, for timerCongestNumEachSlot. */
   congestion(dueMs: number): number {
     const slotMs = floorTo(dueMs, this.#options.config.timerPrecisionMs);
@@ -172,6 +178,7 @@ export class TimerService implements ScheduleService {
     while (!signal.aborted) {
       const isBusy = await this.#turn(engine, signal);
       await this.#saveWhenDue(books, engine);
+      this.#problem = undefined;
       if (isBusy) await new Promise((resolve) => setImmediate(resolve));
       else await this.#rest(signal);
     }
@@ -243,6 +250,7 @@ export class TimerService implements ScheduleService {
   }
 
   async #pause(reason: DrError, signal: AbortSignal): Promise<void> {
+    this.#problem = reason.message;
     log.warn('timer.paused', 'delivery of timer messages failed; trying again', {
       code: reason.code,
       error: reason.message,

@@ -81,7 +81,9 @@ export class CommitLog {
     const size = this.#sizeOf(record);
     const left = this.#files.leftAt(state.end);
     const skip = size + END_MARKER_BYTES > left ? left : 0;
-    if (state.end + skip + size - state.written > LIMITS.unflushedBytesMax) {
+    // Why dispatched, which follows `written` at once: what waits for a full disk of the queues is still
+    // needed in the ring.
+    if (state.end + skip + size - state.dispatched > LIMITS.unflushedBytesMax) {
       throw new DrError('BUSY', 'too many bytes wait for the disk');
     }
     if (skip > 0) this.#closeFile(skip);

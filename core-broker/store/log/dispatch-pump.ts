@@ -50,6 +50,7 @@ export class DispatchPump {
     if (state.dispatched === state.written) return;
     try {
       this.#dispatchWritten();
+      state.isQueueDiskFull = false;
     } catch (reason) {
       this.#stumble(reason);
     }
@@ -125,6 +126,7 @@ export class DispatchPump {
 
   #stumble(reason: unknown): void {
     if (isDiskFull(reason)) {
+      this.#state.isQueueDiskFull = true;
       this.#retry ??= setTimeout(() => {
         this.#retry = undefined;
         this.run();

@@ -26,6 +26,8 @@ export class LogState {
   isDiskFull = false;
   /** Free space is below the warning level: appends are refused until retention frees some. */
   isDiskLow = false;
+  /** The disk of queues or index has no room: records are kept and not readable yet; clears itself. */
+  isQueueDiskFull = false;
   /** What the scrubber found, first of each file. */
   damage: { file: string; offset: number }[] = [];
   /** A write or sync failed for another reason: nothing is acknowledged any more. */

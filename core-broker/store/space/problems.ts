@@ -16,6 +16,9 @@ export function storeProblems({ state, layout }: StoreParts): string[] {
   else if (state.isDiskLow) {
     problems.push(`the disk of ${layout.commitLog} is nearly full; writes are refused`);
   }
+  if (state.isQueueDiskFull) {
+    problems.push(`the disk of ${layout.consumeQueue} is full; new messages cannot be read yet`);
+  }
   const behind = state.written - state.dispatched;
   if (behind > DISPATCH_BEHIND_BYTES) problems.push(`queues are ${behind} bytes behind the log`);
   for (const { file, offset } of state.damage) {

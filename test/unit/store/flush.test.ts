@@ -35,6 +35,38 @@ function appendOne(store: MessageStore, bytes = 100): number {
   return physicalOffset + sizeBytes;
 }
 
+test('a later commit that reached the disk before an earlier one was refused leaves no trace', async () => {
+  const disk = new BrokenDisk();
+  const { store, root } = await open(disk, SYNC);
+  const kept = appendOne(store);
+  await store.durable(kept);
+  disk.isHeld = true;
+  const first = appendOne(store);
+  await vi.waitUntil(() => disk.heldWrites === 1);
+  const second = appendOne(store, 300);
+  await vi.waitUntil(() => disk.heldWrites === 2);
+  const refused = [first, second].map((end) => store.durable(end).catch((reason) => reason.code));
+  const file = `${root}/commitlog/00000000000000000000`;
+  disk.releaseNewest();
+  await vi.waitUntil(() =>
+    fs
+      .readFileSync(file)
+      .subarray(first, second)
+      .some((byte) => byte !== 0),
+  );
+  disk.roomBytes = 0;
+  disk.releaseNewest();
+  expect(await Promise.all(refused)).toEqual(['DISK_FULL', 'DISK_FULL']);
+  // After a crash a record there would stand behind others, or come back though its sender was told no.
+  expect(
+    fs
+      .readFileSync(file)
+      .subarray(kept)
+      .every((byte) => byte === 0),
+  ).toBe(true);
+  expect(store.storeBounds().maxOffset).toBe(kept);
+});
+
 describe('acknowledgement', () => {
   test.each(['ASYNC_FLUSH', 'SYNC_FLUSH'] as const)(
     '%s: nothing before the write',
