@@ -37,6 +37,22 @@ import {
 /** Keys whose value depends on the machine or on nothing that is here. */
 const NO_DEFAULT = /Nums$|^(rocketmq|store|namesrv|metrics|messageStorePlugIn$|controllerAddr$)/;
 
+/** The live client, and what it says of itself when a broker passes the question on. */
+const MEMBER = '127.0.0.1@4711';
+const RUNNING_INFO = JSON.stringify({
+  mqTable: {},
+  properties: {
+    PROP_CLIENT_VERSION: 'V4_9_7',
+    PROP_CONSUME_ORDERLY: 'false',
+    PROP_CONSUME_TYPE: 'CONSUME_PASSIVELY',
+    PROP_CONSUMER_START_TIMESTAMP: '1700000000000',
+    PROP_NAMESERVER_ADDR: 'somewhere;',
+    PROP_THREADPOOL_CORE_SIZE: '20',
+  },
+  statusTable: {},
+  subscriptionSet: [],
+});
+
 interface Region {
   nameserver: string;
   broker: string;
@@ -105,7 +121,7 @@ describe.each<ServerVersion>(['5.5.0', '4.9.7'])('mqadmin %s', (version) => {
     await wire.call(region.broker, commitRequest(`%RETRY%${GROUP}`, 0, 1));
     await wire.call(region.broker, topicRequest('fx-plain', 2));
     await wire.call(region.broker, groupRequest('fx-idle'));
-    await wire.call(region.broker, heartbeatRequest('127.0.0.1@4711'));
+    await wire.call(region.broker, heartbeatRequest(MEMBER));
     for (const topic of ['fx-plain', `%RETRY%${GROUP}`, ORDERS]) {
       const isKnown = async () => {
         const ask = { code: RequestCode.GET_ROUTEINFO_BY_TOPIC, ext: { topic } };
@@ -183,6 +199,15 @@ describe.each<ServerVersion>(['5.5.0', '4.9.7'])('mqadmin %s', (version) => {
     expect(lines.join('\n')).toMatch(/fx-orders broker-a 0 \d+ 3/);
   });
   test('consumerConnection', () => expectSame('consumerConnection', '-g', GROUP));
+  test('consumerStatus, of the group and of one member', async () => {
+    wire.answers.set(RequestCode.GET_CONSUMER_RUNNING_INFO, RUNNING_INFO);
+    const lines = await expectSame('consumerStatus', '-g', GROUP);
+    // 4.9.7 calls the subscriptions of a single member different; both programs find a member and judge.
+    expect(lines.join('\n')).toMatch(/(Same|Different) subscription in the same group of consumer/);
+    if (version === '4.9.7') return;
+    const one = await expectSame('consumerStatus', '-g', GROUP, '-i', MEMBER);
+    expect(one.join('\n')).toMatch(/PROP_CONSUME_ORDERLY\s*: false/);
+  });
   test('producerConnection', () =>
     expectSame('producerConnection', '-g', 'fx-producers', '-t', ORDERS));
   test('getBrokerConfig', async () => {

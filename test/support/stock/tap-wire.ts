@@ -5,6 +5,7 @@ import * as net from 'node:net';
 import {
   decodeCommand,
   encodeRequest,
+  encodeResponse,
   isResponse,
   type RemotingCommand,
   type RequestInit,
@@ -34,6 +35,8 @@ interface Line {
 export class TapWire {
   readonly #lines = new Map<string, Promise<Line>>();
   readonly exchanges: Exchange[] = [];
+  /** Answers requests of the server: the body for this code. Others are left unanswered. */
+  readonly answers = new Map<number, string>();
   #opaque = 1;
 
   async invoke(address: string, init: RequestInit): Promise<RemotingCommand> {
@@ -95,14 +98,20 @@ export class TapWire {
   #line(address: string): Promise<Line> {
     const known = this.#lines.get(address);
     if (known !== undefined) return known;
-    const opened = open(address, () => this.#lines.delete(address));
+    const opened = open(address, {
+      onClose: () => this.#lines.delete(address),
+      answers: this.answers,
+    });
     this.#lines.set(address, opened);
     opened.catch(() => this.#lines.delete(address));
     return opened;
   }
 }
 
-async function open(address: string, onClose: () => void): Promise<Line> {
+async function open(
+  address: string,
+  { onClose, answers }: { onClose: () => void; answers: ReadonlyMap<number, string> },
+): Promise<Line> {
   const [host = '', port = ''] = address.split(':');
   const socket = net.connect({ host, port: Number(port), noDelay: true });
   await new Promise<void>((resolve, reject) => {
@@ -123,8 +132,9 @@ async function open(address: string, onClose: () => void): Promise<Line> {
       const frame = Buffer.from(pending.subarray(0, end));
       pending = pending.subarray(end);
       const command = decodeCommand(frame, 0, frame.length);
-      // Requests of the server (membership changes, transaction checks) are left unanswered.
       if (isResponse(command)) waiting.get(command.opaque)?.resolve(frame);
+      const body = isResponse(command) ? undefined : answers.get(command.code);
+      if (body !== undefined) socket.write(encodeResponse(command.opaque, { code: 0, body }));
     }
   });
   return { socket, waiting };
