@@ -254,6 +254,7 @@ async function clientsAt(kind: ClientKind, at: Holder, name: string): Promise<vo
     group: `g-${topic}`,
     name: `${topic}-reader`,
   });
+  cleanUp.push(async () => reader.child.kill());
   const ways = [
     { prefix: 'ms', delayMs: 3_000, more: { timer: 'TIMER_DELAY_MS', delay: 3_000 } },
     { prefix: 'sec', delayMs: 4_000, more: { timer: 'TIMER_DELAY_SEC', delay: 4 } },
