@@ -40,8 +40,9 @@ export const KNOWN_DIFFERENCES: readonly DifferenceRule[] = [
   {
     versions: OLD,
     exchange: /table$/,
-    difference: /^body: also \.(dataVersion|mappingDataVersion|subscriptionGroupTable)\b.*$/,
-    why: 'version stamps, groups and group settings of 5.x',
+    difference:
+      /^(ext: also total(Topic|Group)Num|body: also \.(dataVersion|mappingDataVersion|subscriptionGroupTable|topicConfigTable\.(RMQ_SYS_TRANS_\w+|rmq_sys_wheel_timer))\b.*)$/,
+    why: 'version stamps, pages, groups, group settings and topics of 5.x',
   },
   {
     versions: NEW,
@@ -64,14 +65,15 @@ export const KNOWN_DIFFERENCES: readonly DifferenceRule[] = [
   {
     versions: NEW,
     exchange: /^topic table$/,
-    difference: /without (totalTopicNum|\.topicConfigTable\.(RMQ_SYS_\w*TRANS_|rmq_sys_).*)$/,
-    why: 'transactions, the timer wheel and POP are not offered; the table comes in one page',
+    difference:
+      /^(ext: totalTopicNum is 14, not 18|body: without \.topicConfigTable\.(rmq_sys_|RMQ_SYS_ROCKSDB_).*)$/,
+    why: 'POP and RocksDB stores are not offered',
   },
   {
-    versions: NEW,
-    exchange: /^group table$/,
-    difference: /^ext: without totalGroupNum$/,
-    why: 'the table comes in one page: its absence says so',
+    versions: BOTH,
+    exchange: /^(offset table|broker consume stats)$/,
+    difference: /also \.(offsetTable|consumeStatsList\[\])\..*CID_RMQ_SYS_TRANS\b/,
+    why: 'the recorded brokers had not looked for half messages yet',
   },
   {
     versions: NEW,
@@ -93,28 +95,16 @@ export const KNOWN_DIFFERENCES: readonly DifferenceRule[] = [
     why: 'every level and the names of both versions are given, so that tools of both read them',
   },
   {
-    versions: BOTH,
-    exchange: /^runtime info$/,
-    difference: /^body: without \.table\.(timer\w+|putMessageDistributeTime)$/,
-    why: 'no timer wheel here; no histogram of put times',
-  },
-  {
-    versions: BOTH,
-    exchange: /^broker config$/,
-    difference: /^body: without \w+$/,
-    why: 'we list the keys that we honour',
-  },
-  {
     versions: OLD,
-    exchange: /^broker config$/,
-    difference: /^body: also (bindAddress|configBlackList|validateSystemTopicWhenUpdateTopic)$/,
-    why: 'keys of 5.x',
+    exchange: /^runtime info$/,
+    difference: /^body: also \.table\.timer\w+$/,
+    why: 'timer messages came with 5.x',
   },
   {
     versions: BOTH,
-    exchange: /^broker consume stats$/,
-    difference: /^body: without \.consumeStatsList\[\]\.[A-Z_-]+\[\]$/,
-    why: 'groups of the system that never consumed are left out',
+    exchange: /^broker config$/,
+    difference: /^body: (without|also) [\w.]+$/,
+    why: 'keys of every version and our own are listed, but for sizes of thread pools that are not there',
   },
   {
     versions: NEW,
