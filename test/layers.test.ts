@@ -8,7 +8,8 @@ const ALLOWED: Record<string, string[]> = {
   'core-broker/base': [],
   'core-broker/protocol': ['core-broker/base'],
   'core-broker/remoting': ['core-broker/base', 'core-broker/protocol'],
-  'core-broker/store': ['core-broker/base', 'core-broker/protocol'],
+  'core-broker/kernel': [],
+  'core-broker/store': ['core-broker/base', 'core-broker/protocol', 'core-broker/kernel'],
   'core-broker/client': ['core-broker/base', 'core-broker/protocol', 'core-broker/remoting'],
   'core-broker/nameserver': [
     'core-broker/base',
@@ -22,6 +23,7 @@ const ALLOWED: Record<string, string[]> = {
     'core-broker/remoting',
     'core-broker/store',
     'core-broker/client',
+    'core-broker/kernel',
   ],
   replicator: [
     'core-broker/base',

@@ -1,0 +1,2 @@
+// What the module `records` offers.
+export { crc32, prepare } from './crc32';
