@@ -32,12 +32,25 @@ export async function runVerify(input: CommandInput): Promise<number> {
   const bytes = report.endOffset - report.fromOffset;
   const isSound = damageCount(report) === 0;
   printAnswer(formatOf(input), {
-    json: { store: layout.root, isSound, seconds, bytes, ...report, damage: report.damage ?? null },
+    json: {
+      store: layout.root,
+      isSound,
+      seconds,
+      bytes,
+      ...report,
+      damage: report.damage ?? null,
+      pendingFrom: report.pendingFrom ?? null,
+    },
     text: [
       `${layout.root}: ${isSound ? 'sound' : 'DAMAGED'}`,
       `log ${report.fromOffset} to ${report.endOffset}: ${report.records} records`,
       `${report.queues} queues: ${report.missing} entries missing, ${report.wrong} wrong, ${report.beyond} beyond the log`,
       `index: ${report.indexEntries} keys, ${report.indexFaults} faults`,
+      ...(report.pending > 0
+        ? [
+            `not closed cleanly: ${report.pending} entries from offset ${report.pendingFrom} on are built by the next start`,
+          ]
+        : []),
       ...(report.hasTornTail ? ['a torn tail stands behind the end; the next start cuts it'] : []),
       `${megabytes(bytes)} MB in ${seconds.toFixed(2)} s, ${megabytes(bytes / seconds)} MB/s`,
       ...damageLines(report),

@@ -12,12 +12,11 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { createLog, DrError } from '../../base/index.ts';
-import { RECORD_MAGIC_V1, RECORD_MAGIC_V2, SysFlag } from '../../protocol/index.ts';
 import type { StoreLayout } from '../layout.ts';
 import { mappedFileName } from '../layout.ts';
 import type { LogFiles } from '../log/log-files.ts';
 import type { LogState } from '../log/log-state.ts';
-import { int32At, int64At, type RecordCursor } from '../log/record-bytes.ts';
+import type { RecordCursor } from '../log/record-bytes.ts';
 import { expiredEnds, restoreEnds } from '../offline/expired-ends.ts';
 import type { DeletedTopics } from '../queue/deleted-topics.ts';
 import { type Dispatcher, QueueGap } from '../queue/dispatcher.ts';
@@ -25,11 +24,8 @@ import type { IndexService } from '../queue/index-service.ts';
 import type { TopicTable } from '../queue/topic-table.ts';
 import { type ScanResult, scanRecords, surveyTail, type TailSurvey } from '../read/log-scan.ts';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { dispatchStart, isInLog } from './dispatch-start.ts';
 
-/** Apache's safety margin below the checkpoint's timestamps. */
-const TIMESTAMP_MARGIN_MS = 3_000;
-/** Holds the store time of any record. */
-const HEAD_BYTES = 96;
 const COPY_BYTES = 1024 * 1024;
 const log = createLog('store');
 
@@ -75,55 +71,6 @@ export function recover(parts: RecoveryParts, isAbnormal: boolean): number {
   }
   finish(parts, scan);
   return parts.dispatcher.wasRebuilt ? files.minOffset : Math.min(from, scan.end);
-}
-
-/** First offset whose queue entries may be missing. */
-function dispatchStart(parts: RecoveryParts, checkpoint: Checkpoint, isAbnormal: boolean): number {
-  const { files, topics } = parts;
-  const min = files.minOffset;
-  const known = checkpoint.dispatchedOffset;
-  let queuesEnd = 0;
-  for (const queue of topics.all()) queuesEnd = Math.max(queuesEnd, endOfQueue(queue));
-  if (queuesEnd <= min) return min;
-  if (known !== undefined) return isInLog(files, known) ? known : min;
-  if (!isAbnormal) return queuesEnd <= files.limit ? queuesEnd : min;
-  const safeMs =
-    Math.min(checkpoint.physicMsgTimestampMs, checkpoint.logicsMsgTimestampMs) -
-    TIMESTAMP_MARGIN_MS;
-  return newestFileBefore(files, safeMs);
-}
-
-function isInLog(files: LogFiles, offset: number | undefined): offset is number {
-  return offset !== undefined && offset >= files.minOffset && offset <= files.limit;
-}
-
-function endOfQueue(queue: { min: number; max: number } & QueueEntries): number {
-  if (queue.max === queue.min) return 0;
-  const physical = queue.physicalAt(queue.max - 1);
-  return physical < 0 ? 0 : physical + queue.sizeAt(queue.max - 1);
-}
-
-interface QueueEntries {
-  physicalAt(n: number): number;
-  sizeAt(n: number): number;
-}
-
-function newestFileBefore(files: LogFiles, safeMs: number): number {
-  for (const file of [...files.all].reverse()) {
-    const storeMs = firstStoreTime(files, file.start);
-    if (storeMs > 0 && storeMs <= safeMs) return file.start;
-  }
-  return files.minOffset;
-}
-
-/** Store time of the record at the start of a file, 0 when none begins there; reads its head only. */
-function firstStoreTime(files: LogFiles, start: number): number {
-  const head = Buffer.alloc(HEAD_BYTES);
-  files.readSync(start, head);
-  const magic = int32At(head, 4);
-  if (magic !== RECORD_MAGIC_V1 && magic !== RECORD_MAGIC_V2) return 0;
-  const bornBytes = int32At(head, 36) & SysFlag.BORN_HOST_V6 ? 20 : 8;
-  return int64At(head, 48 + bornBytes);
 }
 
 /** Cuts what is derived back to `from`, scans and dispatches again. */

@@ -209,6 +209,35 @@ describe('verify', () => {
     expect((await verifyQueues(root, SHAPE)).indexFaults).toBeGreaterThan(0);
   });
 
+  test('what the next start builds after a kill is no damage; what it keeps is compared', async () => {
+    await fill(100);
+    store = await openStore(smallStoreOptions(root));
+    for (let i = 0; i < 40; i++) {
+      store.append(recordSource(store, { topic: 't1', properties: { KEYS: `late${i}` } }));
+    }
+    await store.flush();
+    const killed = tempFolder();
+    try {
+      fs.cpSync(root, killed, { recursive: true });
+      const sound = { missing: 0, wrong: 0, beyond: 0, indexFaults: 0, damage: undefined };
+      const report = await verifyQueues(killed, SHAPE);
+      expect(report).toMatchObject({ ...sound, records: 140 });
+      expect(report.pending).toBeGreaterThan(0);
+      const file = path.join(killed, 'consumequeue', 't1', '0', '00000000000000000000');
+      const bytes = fs.readFileSync(file);
+      bytes.writeInt32BE(99, 4 * 20 + 16);
+      fs.writeFileSync(file, bytes);
+      expect(await verifyQueues(killed, SHAPE)).toMatchObject({ ...sound, wrong: 1 });
+      // Nothing is forgiven where a clean end was claimed.
+      fs.rmSync(path.join(killed, 'abort'));
+      const strict = await verifyQueues(killed, SHAPE);
+      expect(strict.pending).toBe(0);
+      expect(strict.missing + strict.indexFaults).toBe(report.pending);
+    } finally {
+      fs.rmSync(killed, { recursive: true });
+    }
+  });
+
   test('names a damaged record of the log', async () => {
     await fill(300);
     flip(path.join(root, 'commitlog', '00000000000000000000'), 20_000);
