@@ -9,7 +9,11 @@ if (major < 24 || (major === 24 && minor < 15)) {
   );
 }
 
-const slow = { testTimeout: 120_000, hookTimeout: 120_000 };
+const slow = { testTimeout: 240_000, hookTimeout: 240_000 };
+/** Waits on a condition end when it holds; this long may a busy machine take. The default is 1 s. */
+const patient = (timeout: number, interval: number) => ({
+  expect: { poll: { timeout, interval } },
+});
 const project = (name: string, include: string[], options: object = {}) => ({
   extends: true as const,
   test: { name, include, ...options },
@@ -22,13 +26,18 @@ export default defineConfig({
     projects: [
       project('structure', ['test/*.test.ts']),
       project('unit', ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'], {
-        testTimeout: 60_000,
+        testTimeout: 120_000,
+        ...patient(60_000, 10),
         env: { DR_LOG_LEVEL: 'silent' },
       }),
-      project('integration', ['test/integration/**/*.test.ts'], slow),
+      project('integration', ['test/integration/**/*.test.ts'], {
+        ...slow,
+        ...patient(60_000, 10),
+      }),
       project('interop', ['test/interop/**/*.test.ts'], {
         testTimeout: 600_000,
         hookTimeout: 600_000,
+        ...patient(120_000, 100),
         // Why two: mostly waiting for Java servers to start; more of them need the memory of a server.
         maxWorkers: 2,
       }),

@@ -65,6 +65,13 @@ describe('tidy', () => {
     expect(found).toEqual([]);
   });
 
+  test('no test waits with the limit of the library, one second', () => {
+    const found = everything
+      .filter((f) => f.path.startsWith('test/') && !/patiently\.ts$|tidy\.test/.test(f.path))
+      .filter((f) => /vi\.waitFor\(|vi\.waitUntil\((?![\s\S]{0,200}timeout:)/.test(f.text));
+    expect(found.map((f) => f.path)).toEqual([]);
+  });
+
   test('the lock file names no registry', () => {
     const lock = fs.readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8');
     expect(lock).not.toContain('"resolved"');

@@ -243,7 +243,7 @@ describe('the broker itself', () => {
     const broker = createBroker({ config });
     await broker.start();
     const ask = (code: number, body?: string) =>
-      region.client.invoke(broker.address, { code, ...(body ? { body } : {}) }, 5_000);
+      region.client.invoke(broker.address, { code, ...(body ? { body } : {}) }, 20_000);
     try {
       const shown = await ask(26);
       expect(shown.body?.toString()).toMatch(/^maxMessageSize=4194304$/m);

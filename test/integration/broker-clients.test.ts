@@ -44,8 +44,8 @@ describe('membership', () => {
       return undefined;
     });
     const beat = (id: string) => ({ code: 34, body: heartbeatBody(id, 'members', 'm_topic') });
-    await first.call(region.broker.address, beat('one'), 5_000);
-    await second.invoke(region.broker.address, beat('two'), 5_000);
+    await first.call(region.broker.address, beat('one'), 20_000);
+    await second.invoke(region.broker.address, beat('two'), 20_000);
     const ids = async () => {
       const answer = await region.call(38, { consumerGroup: 'members' });
       return (json(answer).consumerIdList as string[]).sort();
@@ -103,7 +103,7 @@ describe('membership', () => {
         : undefined,
     );
     const beat = { code: 34, body: heartbeatBody('asked', 'askers', 'a_topic') };
-    await consumer.call(region.broker.address, beat, 5_000);
+    await consumer.call(region.broker.address, beat, 20_000);
     const answer = await region.call(307, { consumerGroup: 'askers', clientId: 'asked' });
     expect(json(answer)).toEqual({ properties: {} });
     const nobody = await region.call(307, { consumerGroup: 'askers', clientId: 'nobody' });

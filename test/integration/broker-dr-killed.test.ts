@@ -54,7 +54,7 @@ async function untilPermission(name: RegionName, permission: number): Promise<vo
     `permission ${permission} in ${name}`,
     async () => {
       const ext = { topic: 'TopicTest', acceptStandardJsonOnly: true };
-      const route = await peer.invoke(stage.files(name).nameserver, { code: 105, ext }, 3_000);
+      const route = await peer.invoke(stage.files(name).nameserver, { code: 105, ext }, 20_000);
       const { queueDatas = [] } = JSON.parse(route.body?.toString() || '{}') as {
         queueDatas?: { perm: number }[];
       };

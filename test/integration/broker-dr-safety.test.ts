@@ -31,7 +31,7 @@ describe('two regions', () => {
   const apply = (name: RegionName) => () => pair[name].broker?.metadataSink?.apply(METADATA);
   const askOffset = (name: RegionName) => {
     const ext = { topic: 'TopicTest', consumerGroup: 'late', queueId: 0 };
-    return pair.peer.invoke(pair[name].address, { code: 14, ext }, 5_000);
+    return pair.peer.invoke(pair[name].address, { code: 14, ext }, 20_000);
   };
 
   test('a log is cut on a standby only, also when it is promoted while the cut is under way', async () => {
@@ -158,7 +158,7 @@ describe('routes after a reversal', () => {
   /** Addresses and permissions of the topic; undefined while it has no route. */
   async function routeAt(nameserver: string) {
     const ext = { topic: 'TopicTest', acceptStandardJsonOnly: true };
-    const { code, body } = await parts.peer.invoke(nameserver, { code: 105, ext }, 5_000);
+    const { code, body } = await parts.peer.invoke(nameserver, { code: 105, ext }, 20_000);
     if (code !== 0) return undefined;
     const route = JSON.parse(String(body)) as Route;
     return {
@@ -170,7 +170,7 @@ describe('routes after a reversal', () => {
   test('name the new region, forth and back, and the old one takes no writes', async () => {
     expect((await pair.send(pair.east.address, 'm0 x')).code).toBe(0);
     const isRouted = async () => (await routeAt(global))?.addresses;
-    await expect.poll(isRouted, { timeout: 20_000 }).toEqual([pair.east.address]);
+    await expect.poll(isRouted).toEqual([pair.east.address]);
     for (const plan of [FORTH, BACK]) {
       const byHand = new SwitchByHand(pair, plan);
       await byHand.promote(await byHand.prepare());
@@ -187,7 +187,7 @@ describe('routes after a reversal', () => {
       // The old side takes writes as long as it passes them on, and none after that.
       await pair.ask(plan.from, DR_CODE.RELAY_STOP, { opId });
       const reads = { addresses: [pair[plan.from].address], permissions: [4] };
-      await expect.poll(() => routeAt(regional[plan.from]), { timeout: 10_000 }).toEqual(reads);
+      await expect.poll(() => routeAt(regional[plan.from])).toEqual(reads);
       await pair[plan.to].link?.resume();
     }
   });

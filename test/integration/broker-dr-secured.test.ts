@@ -61,14 +61,14 @@ test('fence, seal, promote and relay work signed and by TLS; strangers get nothi
   const before = pair.status('west').maxOffset;
   for (const address of [pair.east.address, pair.west.address]) {
     const unsigned = new RemotingClient({ identity: { tls: ANY_SERVER } });
-    const answer = await unsigned.invoke(address, sendRequest('x'), 5_000);
+    const answer = await unsigned.invoke(address, sendRequest('x'), 20_000);
     expect(answer.remark).toMatch(/AclException: No accessKey/);
     const forged = { code: DR_CODE.UNSEAL, body: JSON.stringify(OP) };
-    expect((await unsigned.invoke(address, forged, 5_000)).code).toBe(16);
-    expect((await unsigned.invoke(address, signedBy(ADMIN)(forged), 5_000)).code).toBe(16);
+    expect((await unsigned.invoke(address, forged, 20_000)).code).toBe(16);
+    expect((await unsigned.invoke(address, signedBy(ADMIN)(forged), 20_000)).code).toBe(16);
     unsigned.close();
     const plain = new RemotingClient({ identity: { sign: signedBy(ADMIN) } });
-    await expect(plain.invoke(address, sendRequest('x'), 5_000)).rejects.toMatchObject({
+    await expect(plain.invoke(address, sendRequest('x'), 20_000)).rejects.toMatchObject({
       code: 'NETWORK',
     });
     plain.close();

@@ -115,12 +115,12 @@ describe('planned switch', () => {
   it('replays the heartbeat, so that the promoted side knows the group of an old connection', async () => {
     const reader = createAndKeep();
     const body = JSON.stringify(READERS_HEARTBEAT);
-    await reader.call(pair.east.address, { code: 34, body }, 3_000);
+    await reader.call(pair.east.address, { code: 34, body }, 20_000);
     const token = await prepare();
     await promote(token);
     await relay();
     const members = () =>
-      pair.peer.invoke(pair.west.address, { code: 38, ext: { consumerGroup: 'readers' } }, 3_000);
+      pair.peer.invoke(pair.west.address, { code: 38, ext: { consumerGroup: 'readers' } }, 20_000);
     await expect.poll(async () => (await members()).body?.toString() ?? '').toContain('client-1');
   });
 
@@ -145,7 +145,7 @@ describe('planned switch', () => {
     const total = () => acked.reduce((sum, own) => sum + own.length, 0);
     const grown = async (by: number) => {
       const target = total() + by;
-      await expect.poll(() => total() >= target, { timeout: 20_000 }).toBe(true);
+      await expect.poll(() => total() >= target).toBe(true);
     };
     await grown(200);
     await pair.west.link?.copyTo(pair.status('east').maxOffset);
@@ -212,7 +212,7 @@ describe('planned switch', () => {
         },
       ],
     });
-    await reader.call(pair.east.address, { code: 34, body: heartbeat }, 3_000);
+    await reader.call(pair.east.address, { code: 34, body: heartbeat }, 20_000);
     expect((await pull(0)).code).toBe(0);
     const held = pull(1);
     const token = await prepare();
@@ -311,15 +311,15 @@ describe('proof', () => {
     await expect(promote(token, { fromEpoch: 0 })).rejects.toMatchObject({ code: 'FENCED' });
     await expect(promote(null, { forced: false })).rejects.toMatchObject({ code: 'REFUSED' });
     const unsigned = { code: DR_CODE.SEAL, body: JSON.stringify(OP) };
-    expect((await pair.peer.invoke(pair.west.address, unsigned, 3_000)).code).toBe(16);
+    expect((await pair.peer.invoke(pair.west.address, unsigned, 20_000)).code).toBe(16);
     expect(pair.status('west').writeState).toBe('standby');
   });
 
   async function prepareWithoutSync(): Promise<SealedTailToken> {
     const ext = { consumerGroup: 'readers', topic: 'TopicTest', queueId: 0, commitOffset: 7 };
-    await pair.peer.call(pair.east.address, { code: 15, ext }, 3_000);
+    await pair.peer.call(pair.east.address, { code: 15, ext }, 20_000);
     await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
-    const late = await pair.peer.invoke(pair.east.address, { code: 15, ext }, 3_000);
+    const late = await pair.peer.invoke(pair.east.address, { code: 15, ext }, 20_000);
     expect(late.code).toBe(16);
     const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, OP);
     await pair.west.link?.copyTo(token.logEnd);

@@ -67,7 +67,7 @@ describe('a planned switch', () => {
     const west = clientAt('west');
     await west.call(25, {}, 'transactionTimeOut=10\n');
     // The old connection, spliced through: the new side asks over it.
-    await expect.poll(() => producer.checks.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => producer.checks.length).toBeGreaterThan(0);
     const check = producer.checks[0];
     expect(check?.record.body.toString()).toBe('open');
     if (check) await producer.end(check.ref, COMMIT, { fromTransactionCheck: true });
@@ -81,14 +81,14 @@ describe('a standby', () => {
     pair = await RegionPair.start({ values: QUICK });
     const producer = clientAt('east');
     const half = await producer.half('TopicTest', 'x');
-    await expect.poll(() => halvesAt('east'), { timeout: 10_000 }).toBeGreaterThan(2);
+    await expect.poll(() => halvesAt('east')).toBeGreaterThan(2);
     await pair.west.link?.copyTo(pair.status('east').maxOffset);
     const standby = clientAt('west');
     expect((await standby.end(half, COMMIT)).code).toBe(11);
     expect((await standby.call(323, { msgId: '0'.repeat(32) })).code).toBe(11);
     const copied = halvesAt('west');
     const seen = halvesAt('east');
-    await expect.poll(() => halvesAt('east'), { timeout: 10_000 }).toBeGreaterThan(seen + 2);
+    await expect.poll(() => halvesAt('east')).toBeGreaterThan(seen + 2);
     expect(halvesAt('west')).toBe(copied);
   });
 });
@@ -101,12 +101,12 @@ describe('a failover', () => {
     const done = await before.half('TopicTest', 'done');
     await before.end(done, COMMIT);
     await before.half('TopicTest', 'open');
-    await expect.poll(() => before.checks.length, { timeout: 10_000 }).toBeGreaterThan(1);
+    await expect.poll(() => before.checks.length).toBeGreaterThan(1);
     await pair.west.link?.copyTo(pair.status('east').maxOffset);
     await pair.ask('west', DR_CODE.LINK_HALT, OP);
     await pair.ask('west', DR_CODE.FINAL_SYNC, OP);
     const copied = halvesAt('west');
-    await expect.poll(() => halvesAt('east'), { timeout: 10_000 }).toBeGreaterThan(copied + 2);
+    await expect.poll(() => halvesAt('east')).toBeGreaterThan(copied + 2);
     await pair.down('east');
     await promote(null);
     const after = clientAt('west');
@@ -114,9 +114,9 @@ describe('a failover', () => {
     await after.join();
     await after.half('TopicTest', 'new');
     const asked = () => new Set(after.checks.map(({ record }) => record.body.toString()));
-    await expect.poll(() => [...asked()].sort(), { timeout: 10_000 }).toEqual(['new', 'open']);
+    await expect.poll(() => [...asked()].sort()).toEqual(['new', 'open']);
     // Positions move on although a bound of the failover stood there: nothing is put again for ever.
-    await expect.poll(() => after.unsettled(), { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => after.unsettled()).toBe(0);
     const bodies = new Set(await after.bodies('TopicTest'));
     expect([...bodies].sort()).toEqual(['done', 'new', 'open']);
   });

@@ -1,9 +1,10 @@
 // The HA port against a peer that knows only the classic protocol: every way to begin gives exactly the
 // bytes of the source's files, and a store that may not write feeds nobody.
 import * as fs from 'node:fs';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HaServer, haStatus } from '../../core-broker/broker/ha/index.ts';
 import type { MessageStore } from '../../core-broker/store/index.ts';
+import { patiently } from '../support/patiently.ts';
 import { int64, RawHaPeer } from '../support/raw-ha-peer.ts';
 import {
   appendMessage,
@@ -97,7 +98,7 @@ describe('HA port', () => {
     const one = await peer();
     const report = Buffer.concat([int64(7), int64(from)]);
     one.send(report.subarray(8, 11));
-    await vi.waitFor(() => expect(server.peers.length).toBe(1));
+    await patiently(() => expect(server.peers.length).toBe(1));
     one.send(report.subarray(11));
     await one.until((it) => it.bodyBytes >= end - from);
     expect(one.body.equals(logBytes(root, from, end))).toBe(true);
@@ -120,7 +121,7 @@ describe('HA port', () => {
     await one.until((it) => it.bodyBytes >= end - 1);
     expect(one.body.equals(logBytes(root, 1, end))).toBe(true);
     one.report(end);
-    await vi.waitFor(() => expect(server.peers[0]?.ackOffset).toBe(end));
+    await patiently(() => expect(server.peers[0]?.ackOffset).toBe(end));
     const body = JSON.parse(String(haStatus(server, store).body));
     expect(body.haConnectionInfo[0]).toMatchObject({ slaveAckOffset: end, diff: 0, inSync: true });
   });
@@ -164,6 +165,6 @@ describe('HA port', () => {
     const one = await expectCopy(1, 1);
     server.dropAll('test');
     await one.until((it) => it.isClosed);
-    await vi.waitFor(() => expect(server.peers).toEqual([]));
+    await patiently(() => expect(server.peers).toEqual([]));
   });
 });

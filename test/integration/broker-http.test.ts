@@ -44,7 +44,7 @@ test('a broker with drHttpPort tells health, status and metrics, and ends with 0
     code: RequestCode.SEND_MESSAGE_V2,
     ext: sendFields('T') as Record<string, string>,
   };
-  const answer = await parts.peer.invoke(`127.0.0.1:${port}`, { ...send, body: 'm' }, 5_000);
+  const answer = await parts.peer.invoke(`127.0.0.1:${port}`, { ...send, body: 'm' }, 20_000);
   expect(answer.code).toBe(0);
   const metrics = (await get('/metrics'))?.body ?? '';
   expect(metrics).toMatch(/^dr_broker_sends_messages 1$/m);

@@ -44,7 +44,7 @@ const open = async (values = {}) => {
     consumerDataSet: [],
     producerDataSet: [{ groupName: 'askers' }],
   });
-  await asker.invoke(fixture.broker.address, { code: RequestCode.HEART_BEAT, body }, 5_000);
+  await asker.invoke(fixture.broker.address, { code: RequestCode.HEART_BEAT, body }, 20_000);
 };
 const properties = (to: string | undefined) => ({
   CORRELATION_ID: 'c-1',
@@ -118,7 +118,7 @@ describe('a reply', () => {
     await open();
     asker.close();
     await expect
-      .poll(async () => (await reply('asker@1')).remark, { timeout: 10_000 })
+      .poll(async () => (await reply('asker@1')).remark)
       .toBe('push reply message fail, channel of <asker@1> not found.');
   });
 

@@ -211,9 +211,9 @@ describe('pulls', () => {
       const [host = '', port = ''] = fixed.broker.address.split(':');
       const vip = `${host}:${Number(port) - 2}`;
       const init = { code: 310, ext: sendFields('vip') as Record<string, string>, body: 'x' };
-      expect((await fixed.client.invoke(vip, init, 5_000)).code).toBe(ResponseCode.SUCCESS);
+      expect((await fixed.client.invoke(vip, init, 20_000)).code).toBe(ResponseCode.SUCCESS);
       const pull = { code: RequestCode.PULL_MESSAGE, ext: pullFields('vip', 0) };
-      expect((await fixed.client.invoke(vip, pull, 5_000)).code).toBe(3);
+      expect((await fixed.client.invoke(vip, pull, 20_000)).code).toBe(3);
     } finally {
       await fixed.stop();
     }

@@ -34,7 +34,7 @@ test('enforcing with ACL: only a signed request by TLS gets in, and both survive
     body: 'x'.repeat(100_000),
   };
   const client = new RemotingClient({ identity: { tls: ANY_SERVER, sign: signedBy(USER) } });
-  for (let i = 0; i < 8; i++) expect((await client.invoke(address, send, 5_000)).code).toBe(0);
+  for (let i = 0; i < 8; i++) expect((await client.invoke(address, send, 20_000)).code).toBe(0);
   const pulled = await client.invoke(
     address,
     {
@@ -56,9 +56,9 @@ test('enforcing with ACL: only a signed request by TLS gets in, and both survive
   );
   expect(recordsOf(pulled).length).toBeGreaterThan(0);
   const unsigned = new RemotingClient({ identity: { tls: ANY_SERVER } });
-  expect((await unsigned.invoke(address, send, 5_000)).remark).toMatch(/No accessKey/);
+  expect((await unsigned.invoke(address, send, 20_000)).remark).toMatch(/No accessKey/);
   const plain = new RemotingClient({ identity: { sign: signedBy(ADMIN) } });
-  await expect(plain.invoke(address, send, 5_000)).rejects.toMatchObject({ code: 'NETWORK' });
+  await expect(plain.invoke(address, send, 20_000)).rejects.toMatchObject({ code: 'NETWORK' });
   for (const each of [client, unsigned, plain]) each.close();
   await broker.stop();
 });
@@ -99,9 +99,9 @@ test('a name server enforces TLS too', async () => {
   await names.start();
   const request = { code: RequestCode.GET_BROKER_CLUSTER_INFO };
   const secure = new RemotingClient({ identity: { tls: ANY_SERVER } });
-  expect((await secure.invoke(names.address, request, 5_000)).code).toBe(0);
+  expect((await secure.invoke(names.address, request, 20_000)).code).toBe(0);
   const plain = new RemotingClient();
-  await expect(plain.invoke(names.address, request, 5_000)).rejects.toMatchObject({
+  await expect(plain.invoke(names.address, request, 20_000)).rejects.toMatchObject({
     code: 'NETWORK',
   });
   secure.close();

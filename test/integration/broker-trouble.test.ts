@@ -91,7 +91,7 @@ async function sendUntilDead(
   for (let n = 0; ; n++) {
     const body = `${lane}-${n}`;
     try {
-      const answer = await client.invoke(address, { code: 310, ext, body }, 3_000);
+      const answer = await client.invoke(address, { code: 310, ext, body }, 20_000);
       if (answer.code === 0) acknowledged.push(body);
     } catch {
       // Expected: the broker was killed; the outcome of this one is unknown.
@@ -111,7 +111,7 @@ async function everything(
       string,
       string
     >;
-    const answer = await client.invoke(address, { code: 11, ext }, 5_000);
+    const answer = await client.invoke(address, { code: 11, ext }, 20_000);
     if (answer.code !== 0) return bodies;
     bodies.push(...bodiesOf(answer));
     offset = Number(answer.ext['nextBeginOffset']);

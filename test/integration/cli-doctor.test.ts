@@ -127,7 +127,7 @@ describe('accounts of two regions', () => {
       code: RequestCode.UPDATE_GLOBAL_WHITE_ADDRS_CONFIG,
       ext: { globalWhiteAddrs: '10.9.9.9' },
     };
-    const answer = await west.client.invoke(west.broker.address, signedBy(ADMIN)(change), 5_000);
+    const answer = await west.client.invoke(west.broker.address, signedBy(ADMIN)(change), 20_000);
     expect(answer.code).toBe(0);
     const other = await accountFindings(regionsOf(east, west), 5_000);
     expect(other).toMatchObject([{ state: 'warn', advice: expect.stringContaining('copy') }]);

@@ -186,7 +186,7 @@ describe('producer between regions', () => {
     const producer = new Producer({
       nameservers: [names.address],
       group: 'g',
-      sendTimeoutMs: 1_000,
+      sendTimeoutMs: 2_000,
     });
     await producer.send({ topic: 't', body: 'x' });
     wan.blackhole();
@@ -207,7 +207,7 @@ describe('producer between regions', () => {
     const producer = new Producer({
       nameservers: [names.address],
       group: 'g',
-      sendTimeoutMs: 1_000,
+      sendTimeoutMs: 2_000,
     });
     await producer.send({ topic: 't', body: 'x' });
     wan.halfOpen();

@@ -228,7 +228,7 @@ describe('a planned flip', () => {
     reader.write(pullFrame(1, 4));
     const members = { code: 38, ext: { consumerGroup: 'readers' } };
     await expect
-      .poll(async () => String((await pair.peer.invoke(pair.west.address, members, 3_000)).body))
+      .poll(async () => String((await pair.peer.invoke(pair.west.address, members, 20_000)).body))
       .toContain('client-1');
     expect((await pair.send(pair.west.address, 'a1:1;')).code).toBe(0);
     const found = await answer(reader);

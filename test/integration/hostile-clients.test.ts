@@ -123,7 +123,7 @@ test('readers that never read cost what their output limit allows, and nobody el
   expect(largest).toBeLessThan(greedy.length * LIMITS.connectionOutputBytesMax);
   expect(heapMb() - before).toBeLessThan(400);
   for (const socket of greedy) socket.destroy();
-  await expect.poll(unsentBytes, { timeout: 10_000 }).toBe(0);
+  await expect.poll(unsentBytes).toBe(0);
 });
 
 describe('frames of 16 MB', () => {
@@ -171,7 +171,7 @@ describe('frames of 16 MB', () => {
       socket.write(claims);
       for (let megabyte = 0; megabyte < 15; megabyte++) socket.write(piece);
     }
-    await expect.poll(() => closed.length, { timeout: 60_000 }).toBeGreaterThan(0);
+    await expect.poll(() => closed.length).toBeGreaterThan(0);
     expect(heapMb() - before).toBeLessThan(2 * (LIMITS.partialFrameBytesMax / 1024 / 1024) + 200);
     await isServed();
   });
@@ -203,19 +203,19 @@ describe('10,000 connections that say nothing', () => {
   test('cost little, and go without a trace', async () => {
     const open = () => servers.reduce((sum, server) => sum + server.connections.size, 0);
     // Those of the tests before are on their way out.
-    await expect.poll(open, { timeout: 60_000 }).toBeLessThan(5);
+    await expect.poll(open).toBeLessThan(5);
     const [atFirst, before] = [open(), heapMb()];
     const [host = '', port = ''] = broker.broker.address.split(':');
     const args = [...NODE_FLAGS, PROGRAM, host, port, String(COUNT)];
     child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     await once(child.stdout as NodeJS.ReadableStream, 'data');
-    await expect.poll(open, { timeout: 60_000 }).toBe(atFirst + COUNT);
+    await expect.poll(open).toBe(atFirst + COUNT);
     await isServed();
     // 15 KB each.
     expect(heapMb() - before).toBeLessThan(150);
     child.stdin?.end();
     await once(child, 'exit');
-    await expect.poll(open, { timeout: 60_000 }).toBe(atFirst);
+    await expect.poll(open).toBe(atFirst);
     await isServed();
     expect(heapMb() - before).toBeLessThan(40);
   });

@@ -32,7 +32,7 @@ afterAll(async () => {
 const gateway = (): string => stage.regions.gateway ?? '';
 
 function send(by: RemotingClient, body: string): Promise<RemotingCommand> {
-  return by.invoke(gateway(), sendRequest(body, { topic: 'orders' }), 5_000);
+  return by.invoke(gateway(), sendRequest(body, { topic: 'orders' }), 20_000);
 }
 
 /** A client by TLS is cut by a flip and tries again, as every RocketMQ client does. */
@@ -57,7 +57,7 @@ async function bodies(): Promise<string[]> {
     ...{ maxMsgNums: 32, sysFlag: 4, commitOffset: 0, suspendTimeoutMillis: 0 },
     ...{ subVersion: 0, subscription: '*' },
   };
-  const answer = await client.invoke(gateway(), { code: 11, ext }, 5_000);
+  const answer = await client.invoke(gateway(), { code: 11, ext }, 20_000);
   return [...(answer.body?.toString('latin1') ?? '').matchAll(/order-\d+/g)].map(([body]) => body);
 }
 

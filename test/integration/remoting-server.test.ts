@@ -1,7 +1,7 @@
 // The socket layer over real sockets, in both receive modes: framing, limits, back-pressure, both
 // directions of requests, hand-over and splicing.
 import * as net from 'node:net';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { DrError } from '../../core-broker/base/index.ts';
 import {
   encodeRequest,
@@ -19,6 +19,8 @@ import {
   type RequestHandler,
   type ServerConnection,
 } from '../../core-broker/remoting/index.ts';
+import { freePort } from '../support/dr-parts.ts';
+import { patiently } from '../support/patiently.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -26,6 +28,8 @@ afterEach(async () => {
 });
 
 type Options = Partial<RemotingServerOptions>;
+/** What ends by itself; a busy machine may need it. */
+const PATIENT_MS = 20_000;
 
 async function serve(listener: FrameListener, options: Options = {}): Promise<RemotingServer> {
   const server = new RemotingServer({ host: '127.0.0.1', port: 0, listener, ...options });
@@ -35,7 +39,7 @@ async function serve(listener: FrameListener, options: Options = {}): Promise<Re
 }
 
 function client(): RemotingClient {
-  const made = new RemotingClient({ connectTimeoutMs: 1000 });
+  const made = new RemotingClient({ connectTimeoutMs: PATIENT_MS });
   closers.push(() => made.close());
   return made;
 }
@@ -90,7 +94,7 @@ test('a Node without the handle that `reused` needs is served by events', async 
   const socket = net.connect((listening.address() as net.AddressInfo).port, '127.0.0.1');
   closers.push(() => socket.destroy());
   socket.write('heard');
-  await vi.waitFor(() => expect(got.join('')).toBe('heard'));
+  await patiently(() => expect(got.join('')).toBe('heard'));
 });
 
 test('this Node has the handle that `reused` needs', async () => {
@@ -133,7 +137,7 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
       socket.write(all.subarray(at, at + size));
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await vi.waitFor(() => expect(answers).toBe(frames.length));
+    await patiently(() => expect(answers).toBe(frames.length));
     expect(seen).toEqual(frames.map((frame) => frame.toString('latin1')));
     expect(server.partial.usedBytes).toBe(0);
   });
@@ -141,7 +145,7 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
   test('impossible lengths close the connection and leave others alone', async () => {
     const server = await serve(dispatcher({ 105: echo }), { receive, frameBytesMax: 4096 });
     const good = client();
-    await good.invoke(addressOf(server), { code: 105 }, 2000);
+    await good.invoke(addressOf(server), { code: 105 }, PATIENT_MS);
     const garbage = [
       Buffer.from([0x7f, 0xff, 0xff, 0xff, 0]),
       Buffer.from([0xff, 0xff, 0xff, 0xff, 0]),
@@ -155,9 +159,9 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
       socket.write(bytes);
       await closed(socket);
     }
-    const answer = await good.invoke(addressOf(server), { code: 105, ext: { x: 'y' } }, 2000);
+    const answer = await good.invoke(addressOf(server), { code: 105, ext: { x: 'y' } }, PATIENT_MS);
     expect(answer.ext['x']).toBe('y');
-    await vi.waitFor(() => expect(server.connections.size).toBe(1));
+    await patiently(() => expect(server.connections.size).toBe(1));
   });
 
   test('bytes of unfinished frames are bounded over all connections', async () => {
@@ -165,14 +169,14 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
     const half = encodeRequest({ code: 1, body: Buffer.alloc(40_000) }, 1).subarray(0, 38_000);
     const first = rawSocket(server);
     first.write(half);
-    await vi.waitFor(() => expect(server.partial.usedBytes).toBe(half.length));
+    await patiently(() => expect(server.partial.usedBytes).toBe(half.length));
     const second = rawSocket(server);
     second.write(half);
     await closed(second);
     expect(first.destroyed).toBe(false);
     expect(server.partial.usedBytes).toBe(half.length);
     first.destroy();
-    await vi.waitFor(() => expect(server.partial.usedBytes).toBe(0));
+    await patiently(() => expect(server.partial.usedBytes).toBe(0));
   });
 
   test('input of a client that does not read pauses, and goes on when it reads', async () => {
@@ -204,7 +208,7 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
     });
     socket.resume();
     const answerBytes = encodeResponse(1, { code: 0, body }).length;
-    await vi.waitFor(() => expect(got).toBe(COUNT * answerBytes), { timeout: 20_000 });
+    await patiently(() => expect(got).toBe(COUNT * answerBytes));
     expect(frames).toBe(COUNT);
   });
 
@@ -238,9 +242,8 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
       side.socket.resume();
     }
     const expected = [1, 2, 3, 4].map(() => ({ bytes: COUNT * 3001, wrong: 0 }));
-    await vi.waitFor(
-      () => expect(received.map(({ bytes, wrong }) => ({ bytes, wrong }))).toEqual(expected),
-      { timeout: 20_000 },
+    await patiently(() =>
+      expect(received.map(({ bytes, wrong }) => ({ bytes, wrong }))).toEqual(expected),
     );
   });
 
@@ -278,26 +281,26 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
       heard.push(request);
       return request.code === 307 ? responseTo(request, { code: 0, body: 'info' }) : undefined;
     });
-    await peer.invoke(addressOf(server), { code: 105 }, 2000);
+    await peer.invoke(addressOf(server), { code: 105 }, PATIENT_MS);
     const connection = connections[0];
     if (!connection) throw new Error('no connection');
     const calls = Array.from({ length: 20 }, (_, i) =>
-      peer.invoke(addressOf(server), { code: 105, ext: { i } }, 2000),
+      peer.invoke(addressOf(server), { code: 105, ext: { i } }, PATIENT_MS),
     );
-    const answers = Array.from({ length: 20 }, () => connection.request({ code: 307 }, 2000));
+    const answers = Array.from({ length: 20 }, () => connection.request({ code: 307 }, PATIENT_MS));
     connection.notify({ code: 40, ext: { consumerGroup: 'g' } });
     const echoed = await Promise.all(calls);
     expect(echoed.map((answer) => answer.ext['i'])).toEqual([...Array(20).keys()].map(String));
     for (const answer of await Promise.all(answers)) expect(answer.body?.toString()).toBe('info');
-    await vi.waitFor(() => expect(heard.filter((request) => request.code === 40)).toHaveLength(1));
+    await patiently(() => expect(heard.filter((request) => request.code === 40)).toHaveLength(1));
     await expect(connection.request({ code: 309 }, 50)).rejects.toMatchObject({ code: 'TIMEOUT' });
-    const lost = connection.request({ code: 309 }, 5000);
+    const lost = connection.request({ code: 309 }, PATIENT_MS);
     peer.close();
     await expect(lost).rejects.toMatchObject({ code: 'NETWORK' });
   });
 
   test('an idle connection is closed, a busy one is not', async () => {
-    const server = await serve(dispatcher({ 105: echo }), { receive, idleMs: 200 });
+    const server = await serve(dispatcher({ 105: echo }), { receive, idleMs: 1_000 });
     const idle = rawSocket(server);
     const busy = client();
     let isIdleClosed = false;
@@ -305,7 +308,7 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
       isIdleClosed = true;
     });
     idle.resume();
-    while (!isIdleClosed) await busy.invoke(addressOf(server), { code: 105 }, 2000);
+    while (!isIdleClosed) await busy.invoke(addressOf(server), { code: 105 }, PATIENT_MS);
     expect(server.connections.size).toBe(1);
   });
 
@@ -329,7 +332,7 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
       encodeRequest({ code: 1, body }, i),
     );
     socket.write(Buffer.concat([...frames, Buffer.from('tail')]));
-    await vi.waitFor(() => expect(handed).toHaveLength(1));
+    await patiently(() => expect(handed).toHaveLength(1));
     socket.write('more');
     const own = handed[0];
     if (!own) throw new Error('no socket');
@@ -338,9 +341,9 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
     own.on('data', (chunk) => rest.push(chunk));
     own.resume();
     const expected = Buffer.concat([frames[2] ?? Buffer.alloc(0), Buffer.from('tailmore')]);
-    await vi.waitFor(() => expect(Buffer.concat(rest).equals(expected)).toBe(true));
+    await patiently(() => expect(Buffer.concat(rest).equals(expected)).toBe(true));
     own.end('bye');
-    await vi.waitFor(() => expect(Buffer.concat(got).toString()).toBe('queued;queued;bye'));
+    await patiently(() => expect(Buffer.concat(got).toString()).toBe('queued;queued;bye'));
     expect(gone).toBe(1);
     expect(server.connections.size).toBe(0);
   });
@@ -365,7 +368,7 @@ describe.each(['events', 'reused'] as const)('remoting server, receive mode %s',
     const peer = client();
     const request = { code: 1, body: Buffer.alloc(100_000) };
     const calls = Array.from({ length: 60 }, () => peer.invoke(addressOf(server), request, 20_000));
-    await vi.waitFor(() => expect(asked).toBeGreaterThanOrEqual(3));
+    await patiently(() => expect(asked).toBeGreaterThanOrEqual(3));
     await settled(() => asked);
     expect(asked).toBeLessThan(30);
     const release = setInterval(() => {
@@ -416,7 +419,7 @@ describe('request dispatcher', () => {
       }),
     );
     const peer = client();
-    const call = (code: number) => peer.invoke(addressOf(server), { code }, 2000);
+    const call = (code: number) => peer.invoke(addressOf(server), { code }, PATIENT_MS);
     expect(await call(7777)).toMatchObject({ code: 3, remark: ' request type 7777 not supported' });
     expect(await call(1)).toMatchObject({ code: 14, remark: 'region is fenced' });
     expect(await call(2)).toMatchObject({ code: 1, remark: 'bug' });
@@ -444,8 +447,8 @@ describe('request dispatcher', () => {
     });
     const vip = await server.listenAlso(0);
     const peer = client();
-    await peer.invoke(addressOf(server), { code: 105 }, 2000);
-    await peer.invoke(`127.0.0.1:${vip}`, { code: 105 }, 2000);
+    await peer.invoke(addressOf(server), { code: 105 }, PATIENT_MS);
+    await peer.invoke(`127.0.0.1:${vip}`, { code: 105 }, PATIENT_MS);
     expect(ports).toEqual([server.port, vip]);
   });
 });
@@ -453,13 +456,7 @@ describe('request dispatcher', () => {
 describe('remoting client', () => {
   test('a refused, a silent and a lost peer are told apart', async () => {
     const peer = client();
-    const free = await new Promise<number>((resolve) => {
-      const probe = net.createServer().listen(0, '127.0.0.1', () => {
-        const { port } = probe.address() as net.AddressInfo;
-        probe.close(() => resolve(port));
-      });
-    });
-    const refused = peer.invoke(`127.0.0.1:${free}`, { code: 1 }, 1000);
+    const refused = peer.invoke(`127.0.0.1:${await freePort()}`, { code: 1 }, PATIENT_MS);
     await expect(refused).rejects.toMatchObject({ code: 'NETWORK' });
     const accepted: ServerConnection[] = [];
     const server = await serve({
@@ -469,12 +466,12 @@ describe('remoting client', () => {
     const silent = peer.invoke(addressOf(server), { code: 1 }, 100);
     await expect(silent).rejects.toMatchObject({ code: 'TIMEOUT' });
     // The silent connection was given up: the next call makes a new one.
-    const lost = peer.invoke(addressOf(server), { code: 1 }, 5000);
-    await vi.waitFor(() => expect(accepted).toHaveLength(2));
+    const lost = peer.invoke(addressOf(server), { code: 1 }, PATIENT_MS);
+    await patiently(() => expect(accepted).toHaveLength(2));
     accepted[1]?.close();
     await expect(lost).rejects.toMatchObject({ code: 'NETWORK' });
     peer.close();
-    const after = peer.invoke(addressOf(server), { code: 1 }, 1000);
+    const after = peer.invoke(addressOf(server), { code: 1 }, PATIENT_MS);
     await expect(after).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
@@ -483,15 +480,15 @@ describe('remoting client', () => {
     const port = first.port;
     const peer = client();
     const calls = Array.from({ length: 500 }, (_, i) =>
-      peer.invoke(`127.0.0.1:${port}`, { code: 105, ext: { i } }, 5000),
+      peer.invoke(`127.0.0.1:${port}`, { code: 105, ext: { i } }, PATIENT_MS),
     );
     const answers = await Promise.all(calls);
     expect(answers.map((answer) => Number(answer.ext['i']))).toEqual([...Array(500).keys()]);
     expect(first.connections.size).toBe(1);
     await first.close();
     const second = await serve(dispatcher({ 105: echo }), { port });
-    await vi.waitFor(async () => {
-      const answer = await peer.invoke(`127.0.0.1:${port}`, { code: 105 }, 1000);
+    await patiently(async () => {
+      const answer = await peer.invoke(`127.0.0.1:${port}`, { code: 105 }, PATIENT_MS);
       expect(answer.code).toBe(0);
     });
     expect(second.connections.size).toBe(1);

@@ -1,8 +1,9 @@
 // Splicing two sockets: order, half-close, back-pressure, resets.
 import * as net from 'node:net';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { DrError } from '../../core-broker/base/index.ts';
 import { splice } from '../../core-broker/remoting/index.ts';
+import { patiently } from '../support/patiently.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -61,7 +62,7 @@ describe('splice', () => {
     const back: Buffer[] = [];
     outside.on('data', (chunk) => back.push(chunk));
     inside.resume();
-    await vi.waitFor(() => expect(ends).toEqual([undefined]), { timeout: 10_000 });
+    await patiently(() => expect(ends).toEqual([undefined]));
     expect(Buffer.concat(got).equals(sent)).toBe(true);
     expect(Buffer.concat(back).toString()).toBe('answer after your end');
   });
@@ -88,7 +89,7 @@ describe('splice', () => {
     expect(drained).toBe(false);
     expect(outside.writableLength).toBeGreaterThan(0);
     inside.resume();
-    await vi.waitFor(() => expect(outside.writableLength).toBe(0), { timeout: 10_000 });
+    await patiently(() => expect(outside.writableLength).toBe(0));
   });
 
   test('a reset of one side ends the other and is reported once', async () => {
@@ -97,7 +98,7 @@ describe('splice', () => {
     await new Promise((resolve) => inside.once('data', resolve));
     outside.resetAndDestroy();
     await closed(inside);
-    await vi.waitFor(() => expect(ends).toHaveLength(1));
+    await patiently(() => expect(ends).toHaveLength(1));
     expect(ends[0]).toMatchObject({ code: 'NETWORK' });
   });
 });

@@ -74,7 +74,7 @@ function client(identity: { tls?: TlsClientSettings } = {}): RemotingClient {
 }
 
 const call = (from: RemotingClient, to: Served, body = 'hello') =>
-  from.invoke(to.address, { code: 1, body }, 5_000);
+  from.invoke(to.address, { code: 1, body }, 20_000);
 
 /** Serial number of the certificate a new connection gets. */
 function serialAt(port: number): Promise<string> {

@@ -157,7 +157,7 @@ describe('link between two brokers', () => {
     await send(100);
     const link = linkOf({ bandwidthBytesPerSec: 400_000 });
     await link.start();
-    await pair.ask('east', DR_CODE.FENCE, { opId: 'op-1', deadlineMs: 2_000 });
+    await pair.ask('east', DR_CODE.FENCE, { opId: 'op-1', deadlineMs: 60_000 });
     const token = await pair.ask<{ logEnd: number; offsetDigest: string }>('east', DR_CODE.SEAL, {
       opId: 'op-1',
     });

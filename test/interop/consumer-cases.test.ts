@@ -144,8 +144,8 @@ function filtersIn(file: string): unknown[] {
 test('both brokers keep the same expressions, with the same Bloom bits', async () => {
   const [theirs = '', ours = ''] = open.map(({ filterFile }) => filterFile).sort(byStockFirst);
   // Each push consumer and each lite puller of both clients; what was refused is not kept.
-  await expect.poll(() => filtersIn(theirs).length, { timeout: 30_000 }).toBe(6);
-  await expect.poll(() => filtersIn(ours).length, { timeout: 30_000 }).toBe(6);
+  await expect.poll(() => filtersIn(theirs).length).toBe(6);
+  await expect.poll(() => filtersIn(ours).length).toBe(6);
   expect(filtersIn(ours)).toEqual(filtersIn(theirs));
 });
 const byStockFirst = (left: string): number => (left.startsWith(folder) ? -1 : 1);

@@ -33,7 +33,7 @@ async function startServer(): Promise<void> {
   server = spawn('redis-server', [...place, ...durable, '--maxmemory-policy', 'noeviction'], {
     stdio: 'ignore',
   });
-  await vi.waitUntil(ping, { timeout: 20_000, interval: 20 });
+  await vi.waitUntil(ping, { timeout: 60_000, interval: 20 });
 }
 
 async function ping(): Promise<boolean> {
@@ -95,12 +95,12 @@ test('answered writes survive a kill -9 of the server, and an open store finds i
         () => true,
         () => false,
       ),
-    { timeout: 20_000 },
+    { timeout: 60_000 },
   );
   expect(await store.read('k')).toEqual({ version: 1, value: 'before' });
   expect((await store.readJournal('s')).map((entry) => entry.record)).toEqual(['record']);
   await store.compareAndSet('k', 1, 'after');
-  await vi.waitUntil(() => seen.at(-1) === 'after', { timeout: 20_000 });
+  await vi.waitUntil(() => seen.at(-1) === 'after', { timeout: 60_000 });
   await stop();
   await store.close();
 });

@@ -1,6 +1,7 @@
-// A graceful restart (enableShutdownGracefully) of one of two brokers under Apache's Java client 5.5.0: no
-// send fails, because the broker that stops sends its clients away before it closes. The same client
-// against two stock 5.5.0 brokers and against two of ours.
+// A graceful restart (enableShutdownGracefully) of one of two brokers under Apache's Java client 5.5.0: sends
+// go on, and with ours none fails, because the broker that stops sends its clients away before it closes.
+// The same client against two stock 5.5.0 brokers and against two of ours. A stock broker that stops now and
+// then leaves a request without an answer until the client gives up: of it only what is sure is asked.
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -11,7 +12,7 @@ import { AdminClient } from '../../core-broker/client/index.ts';
 import { createNameServer, regionalConfig } from '../../core-broker/nameserver/index.ts';
 import { testConfig } from '../support/broker-fixture.ts';
 import { freePort } from '../support/dr-parts.ts';
-import { startClient } from './peers/clients.ts';
+import { type HistoryEvent, startClient } from './peers/clients.ts';
 import { startBroker, startNameserver } from './peers/rocketmq.ts';
 
 const GRACE = { enableShutdownGracefully: true, shutdownWaitTimeSeconds: 3 };
@@ -84,11 +85,8 @@ async function ourSite(): Promise<Site> {
   return { namesrv: nameserver.address, start };
 }
 
-test.each([
-  ['two stock brokers', stockSite],
-  ['two brokers of ours', ourSite],
-])('%s: no send of a Java 5.5.0 producer fails over a graceful restart', async (name, open) => {
-  const { namesrv, start } = await open();
+/** Restarts one of two brokers under a producer. @returns the sends that came to nothing */
+async function restartUnderLoad(name: string, { namesrv, start }: Site): Promise<HistoryEvent[]> {
   const brokers = new Map<string, Running>();
   closers.push(() => Promise.all([...brokers.values()].map((each) => each.stop())));
   for (const each of ['a', 'b']) brokers.set(each, await start(each));
@@ -104,7 +102,7 @@ test.each([
     topic: 'graceful',
     group: 'restarting',
     folder,
-    name: name.replaceAll(' ', '-'),
+    name,
     more: { rate: 200, threads: 4 },
   });
   closers.push(() => producer.child.stop(10_000));
@@ -121,6 +119,14 @@ test.each([
   brokers.set('a', await start('a'));
   await wait('sends to the restarted one', () => sentTo('a@').length > before + 50);
   const events = await producer.stop();
-  const bad = events.filter(({ phase }) => phase === 'fail' || phase === 'unknown');
-  expect(bad).toEqual([]);
+  return events.filter(({ phase }) => phase === 'fail' || phase === 'unknown');
+}
+
+test('two stock brokers: a Java 5.5.0 producer sends on over a graceful restart', async () => {
+  const bad = await restartUnderLoad('stock', await stockSite());
+  expect(bad.filter(({ error = '' }) => !/Timeout|timeout/.test(error))).toEqual([]);
+});
+
+test('two brokers of ours: no send of a Java 5.5.0 producer fails over a graceful restart', async () => {
+  expect(await restartUnderLoad('ours', await ourSite())).toEqual([]);
 });

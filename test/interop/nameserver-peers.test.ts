@@ -225,7 +225,7 @@ describe.each(['5.5.0', '4.9.7'] as const)('beside a name server of %s', (versio
         return answer.code === 0 ? decodeTopicRoute(answer.body).queueDatas : [];
       };
       await expect
-        .poll(route, { timeout: 30_000 })
+        .poll(route)
         .toMatchObject([{ brokerName: 'broker-ours', readQueueNums: 3, perm: 6 }]);
     }
   });
@@ -243,7 +243,7 @@ describe.each(['5.5.0', '4.9.7'] as const)('beside a name server of %s', (versio
     expect(await parsed(mine)).toEqual(await parsed(theirs));
     const route = { code: 105, ext: { topic, acceptStandardJsonOnly: true } };
     await expect
-      .poll(async () => seen(await ask(mine, route)), { timeout: 60_000 })
+      .poll(async () => seen(await ask(mine, route)))
       .toEqual(seen(await ask(theirs, route)));
 
     const put = ['-t', 'TBW102', '-m', 'put', '-v', 'broker-ours:8'];
@@ -256,7 +256,7 @@ describe.each(['5.5.0', '4.9.7'] as const)('beside a name server of %s', (versio
       };
       return table.topicConfigTable['TBW102']?.order;
     };
-    await expect.poll(isOrdered, { timeout: 60_000 }).toBe(true);
+    await expect.poll(isOrdered).toBe(true);
     const gone = ['-t', 'TBW102', '-m', 'delete'];
     for (const address of [mine, theirs]) await admin(address, 'updateOrderConf', ...gone);
     expect((await ask(mine, { ...conf, ext: { ...conf.ext, key: 'TBW102' } })).code).toBe(22);
@@ -306,7 +306,7 @@ test('a stock client sends on when a broker is killed, then one of two name serv
     return answer.code === 0 ? decodeTopicRoute(answer.body).brokerDatas.length : 0;
   };
   for (const address of namesOf(at)) {
-    await expect.poll(() => brokersAt(address), { timeout: 60_000 }).toBe(2);
+    await expect.poll(() => brokersAt(address)).toBe(2);
   }
   const client = await startClient({
     kind: 'java-5.5.0',
@@ -319,14 +319,14 @@ test('a stock client sends on when a broker is killed, then one of two name serv
     more: { rate: 50, count: 400, prefix: 'f' },
   });
   const sent = () => client.events().filter((event) => event.phase === 'ok').length;
-  await expect.poll(sent, { timeout: 60_000 }).toBeGreaterThan(80);
+  await expect.poll(sent).toBeGreaterThan(80);
   at.broker.child.kill();
   // The closed connection tells it; nobody waits for the 120 s of silence.
   for (const address of namesOf(at)) {
-    await expect.poll(() => brokersAt(address), { timeout: 30_000 }).toBe(1);
+    await expect.poll(() => brokersAt(address)).toBe(1);
   }
   const before = sent();
-  await expect.poll(sent, { timeout: 60_000 }).toBeGreaterThan(before + 60);
+  await expect.poll(sent).toBeGreaterThan(before + 60);
   await parts.stop(at.own);
   const events = await client.finished();
   expect(events.filter((event) => event.phase === 'ok').length).toBeGreaterThan(350);

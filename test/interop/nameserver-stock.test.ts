@@ -51,7 +51,7 @@ describe('mqadmin', () => {
     const ns = ['-n', namesrv.address];
     expect(await admin('clusterList', ...ns)).toMatch(/C\s+broker-a\s+0\s+127\.0\.0\.1/);
     await admin('updateTopic', ...ns, '-c', 'C', '-t', 'tools', '-r', '4', '-w', '4');
-    await expect.poll(() => admin('topicList', ...ns), { timeout: 60_000 }).toContain('tools');
+    await expect.poll(() => admin('topicList', ...ns)).toContain('tools');
     expect(await admin('topicRoute', ...ns, '-t', 'tools')).toContain(broker.address);
     expect(await admin('wipeWritePerm', ...ns, '-b', 'broker-a')).toMatch(/OK, \d+/);
     expect(await admin('topicRoute', ...ns, '-t', 'tools')).toMatch(/"perm":\s?4/);
@@ -77,7 +77,7 @@ describe('mqadmin', () => {
     };
     expect(await names()).toEqual(['broker-old']);
     old.child.kill();
-    await expect.poll(names, { timeout: 30_000 }).toEqual([]);
+    await expect.poll(names).toEqual([]);
   });
 });
 
@@ -131,9 +131,7 @@ describe('clients behind the global name server and the gateway', () => {
         more: { rate: 50, count: 300, prefix: name },
       });
       for (const threshold of [80, 180]) {
-        await expect
-          .poll(() => sent(producer.events()).length, { timeout: 60_000 })
-          .toBeGreaterThan(threshold);
+        await expect.poll(() => sent(producer.events()).length).toBeGreaterThan(threshold);
         const { region, epoch } = gateway.active;
         await parts.dr.control(gateway.controlAddress, {
           code: DR_CODE.FLIP,

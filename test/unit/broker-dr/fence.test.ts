@@ -1,6 +1,7 @@
 // The two-phase fence: nothing is appended while it stands, everything exactly once and in order when it
 // lifts, nothing is lifted by itself once sealed, and no late request of an aborted operation fences again.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { patiently } from '../../support/patiently.ts';
 import {
   type FakeAnswer,
   type FakeBroker,
@@ -21,7 +22,7 @@ beforeEach(() => {
 });
 afterEach(() => broker.close());
 
-const waitFor = (isTrue: () => boolean) => vi.waitFor(() => expect(isTrue()).toBe(true));
+const waitFor = (isTrue: () => boolean) => patiently(() => expect(isTrue()).toBe(true));
 
 describe('fence', () => {
   it('parks sends and appends them exactly once, in order, when it expires', async () => {

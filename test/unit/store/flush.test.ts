@@ -1,11 +1,13 @@
 // When an append may be acknowledged, and what happens when the disk does not play along.
 import * as fs from 'node:fs';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { DrError, type Epoch, LIMITS } from '../../../core-broker/base/index.ts';
 import type { MessageStore, StoreOptions } from '../../../core-broker/store/index.ts';
 import { openStore } from '../../../core-broker/store/index.ts';
 import { BrokenDisk } from '../../support/broken-disk.ts';
+import { patiently } from '../../support/patiently.ts';
 import { recordSource, smallStoreOptions, tempFolder } from '../../support/store-options.ts';
+import { until } from '../../support/until.ts';
 
 const folders: string[] = [];
 const stores: MessageStore[] = [];
@@ -42,18 +44,14 @@ test('a later commit that reached the disk before an earlier one was refused lea
   await store.durable(kept);
   disk.isHeld = true;
   const first = appendOne(store);
-  await vi.waitUntil(() => disk.heldWrites === 1);
+  await until(() => disk.heldWrites === 1, 'one write held');
   const second = appendOne(store, 300);
-  await vi.waitUntil(() => disk.heldWrites === 2);
+  await until(() => disk.heldWrites === 2, 'two writes held');
   const refused = [first, second].map((end) => store.durable(end).catch((reason) => reason.code));
   const file = `${root}/commitlog/00000000000000000000`;
   disk.releaseNewest();
-  await vi.waitUntil(() =>
-    fs
-      .readFileSync(file)
-      .subarray(first, second)
-      .some((byte) => byte !== 0),
-  );
+  const written = () => fs.readFileSync(file).subarray(first, second);
+  await until(() => written().some((byte) => byte !== 0), 'the first write');
   disk.roomBytes = 0;
   disk.releaseNewest();
   expect(await Promise.all(refused)).toEqual(['DISK_FULL', 'DISK_FULL']);
@@ -93,15 +91,15 @@ describe('acknowledgement', () => {
     const told: number[] = [];
     store.onDurable((end) => told.push(end));
     const first = appendOne(store);
-    await vi.waitFor(() => expect(disk.heldWrites).toBe(1));
+    await patiently(() => expect(disk.heldWrites).toBe(1));
     const second = appendOne(store);
-    await vi.waitFor(() => expect(disk.heldWrites).toBe(2));
+    await patiently(() => expect(disk.heldWrites).toBe(2));
     const third = appendOne(store);
     await new Promise((resolve) => setImmediate(resolve));
     expect(disk.heldWrites).toBe(2);
     disk.releaseNewest();
     const log = `${folders[0]}/commitlog/00000000000000000000`;
-    await vi.waitFor(() => expect(fs.readFileSync(log)[second - 10]).toBe(5));
+    await patiently(() => expect(fs.readFileSync(log)[second - 10]).toBe(5));
     expect(told).toEqual([]);
     expect(store.storeBounds().writtenOffset).toBe(0);
     disk.releaseNewest();
@@ -168,7 +166,7 @@ describe('a full disk', () => {
       await expect(store.flush()).rejects.toMatchObject({ code: 'DISK_FULL' });
       expect(told.some((end) => end >= pending)).toBe(false);
       disk.roomBytes = Number.POSITIVE_INFINITY;
-      await vi.waitFor(() => expect(codeOf(() => appendOne(store))).toBe('done'));
+      await patiently(() => expect(codeOf(() => appendOne(store))).toBe('done'));
       await expect(store.durable(pending + 1_000)).rejects.toMatchObject({ code: 'DISK_FULL' });
       await store.close();
       expect(told.filter((end) => end > acked)).toHaveLength(1);
@@ -185,10 +183,10 @@ describe('a full disk', () => {
     disk.isHeld = true;
     const first = store.durable(appendOne(store, 300));
     const refused = expect(first).rejects.toMatchObject({ code: 'DISK_FULL' });
-    await vi.waitFor(() => expect(disk.heldWrites).toBe(1));
+    await patiently(() => expect(disk.heldWrites).toBe(1));
     const second = store.durable(appendOne(store, 300));
     const alsoRefused = expect(second).rejects.toMatchObject({ code: 'DISK_FULL' });
-    await vi.waitFor(() => expect(disk.heldWrites).toBe(2));
+    await patiently(() => expect(disk.heldWrites).toBe(2));
     disk.releaseNewest();
     await new Promise((resolve) => setTimeout(resolve, 50));
     disk.roomBytes = 0;
@@ -197,7 +195,7 @@ describe('a full disk', () => {
     await refused;
     await alsoRefused;
     disk.roomBytes = Number.POSITIVE_INFINITY;
-    await vi.waitFor(() => expect(codeOf(() => appendOne(store, 300))).toBe('done'));
+    await patiently(() => expect(codeOf(() => appendOne(store, 300))).toBe('done'));
     await store.flush();
     await store.close();
     fs.writeFileSync(`${root}/abort`, '');
@@ -214,7 +212,7 @@ describe('a full disk', () => {
     disk.roomBytes = 0;
     const lost = store.durable(appendOne(store));
     const outcome = expect(lost).rejects.toMatchObject({ code: 'DISK_FULL' });
-    await vi.waitFor(() => expect(codeOf(() => appendOne(store))).toBe('DISK_FULL'));
+    await patiently(() => expect(codeOf(() => appendOne(store))).toBe('DISK_FULL'));
     await store.close();
     await outcome;
     expect(fs.existsSync(`${root}/abort`)).toBe(true);

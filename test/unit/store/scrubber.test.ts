@@ -90,5 +90,5 @@ test('it runs in the background at its rate', async () => {
   const changed = { mappedFileSizeCommitLog: 1024 * 1024, scrubBytesPerSecond: 500_000_000 };
   store = await openStore(smallStoreOptions(root, changed));
   const { state } = partsOf(store as FileMessageStore);
-  await expect.poll(() => state.damage.length, { timeout: 30_000 }).toBe(2);
+  await expect.poll(() => state.damage.length).toBe(2);
 });

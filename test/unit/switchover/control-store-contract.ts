@@ -55,7 +55,7 @@ export function controlStoreContract(name: string, setUp: () => Promise<StoreUnd
           const answer = await a.acquireLease('op', { owner: owner('a'), ttlMs: 60_000 });
           return answer.isHeld && answer;
         },
-        { timeout: 10_000, interval: 5 },
+        { timeout: 60_000, interval: 5 },
       );
       expect(third).toEqual({ isHeld: true, token: 3 });
       const evicted = { owner: owner('b'), ttlMs: 60_000, evictToken: 3 };
@@ -129,9 +129,9 @@ export function controlStoreContract(name: string, setUp: () => Promise<StoreUnd
       const seen: unknown[] = [];
       const stop = await a.watch('k', (entry) => seen.push(entry.value));
       await b.compareAndSet('k', 0, 'one');
-      await vi.waitUntil(() => seen.length > 0, { timeout: 10_000, interval: 5 });
+      await vi.waitUntil(() => seen.length > 0, { timeout: 60_000, interval: 5 });
       await b.compareAndSet('k', 1, 'two');
-      await vi.waitUntil(() => seen.at(-1) === 'two', { timeout: 10_000, interval: 5 });
+      await vi.waitUntil(() => seen.at(-1) === 'two', { timeout: 60_000, interval: 5 });
       await stop();
       await b.compareAndSet('k', 2, 'three');
       await b.read('k');
