@@ -105,7 +105,7 @@ test('readers that never read cost what their output limit allows, and nobody el
   const greedy = await Promise.all(
     Array.from({ length: 4 }, () => connectTo(broker.broker.address)),
   );
-  const before = heapMb();
+  const before = await heapMb();
   let largest = 0;
   // Together they ask for 8 GB; the sockets are paused, so that nothing leaves after the first megabytes.
   for (let round = 0; round < 40; round++) {
@@ -121,7 +121,7 @@ test('readers that never read cost what their output limit allows, and nobody el
   }
   expect(largest).toBeGreaterThan(LIMITS.pullReplyBytesMax);
   expect(largest).toBeLessThan(greedy.length * LIMITS.connectionOutputBytesMax);
-  expect(heapMb() - before).toBeLessThan(400);
+  expect((await heapMb()) - before).toBeLessThan(400);
   for (const socket of greedy) socket.destroy();
   await expect.poll(unsentBytes).toBe(0);
 });
@@ -160,7 +160,7 @@ describe('frames of 16 MB', () => {
   });
 
   test('that never end are held within the budget of the server', async () => {
-    const before = heapMb();
+    const before = await heapMb();
     const claims = Buffer.alloc(4);
     claims.writeInt32BE(LIMITS.frameBytesMax - 4);
     const piece = Buffer.alloc(1024 * 1024);
@@ -172,7 +172,9 @@ describe('frames of 16 MB', () => {
       for (let megabyte = 0; megabyte < 15; megabyte++) socket.write(piece);
     }
     await expect.poll(() => closed.length).toBeGreaterThan(0);
-    expect(heapMb() - before).toBeLessThan(2 * (LIMITS.partialFrameBytesMax / 1024 / 1024) + 200);
+    expect((await heapMb()) - before).toBeLessThan(
+      2 * (LIMITS.partialFrameBytesMax / 1024 / 1024) + 200,
+    );
     await isServed();
   });
 });
@@ -204,7 +206,7 @@ describe('10,000 connections that say nothing', () => {
     const open = () => servers.reduce((sum, server) => sum + server.connections.size, 0);
     // Those of the tests before are on their way out.
     await expect.poll(open).toBeLessThan(5);
-    const [atFirst, before] = [open(), heapMb()];
+    const [atFirst, before] = [open(), await heapMb()];
     const [host = '', port = ''] = broker.broker.address.split(':');
     const args = [...NODE_FLAGS, PROGRAM, host, port, String(COUNT)];
     child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -212,11 +214,11 @@ describe('10,000 connections that say nothing', () => {
     await expect.poll(open).toBe(atFirst + COUNT);
     await isServed();
     // 15 KB each.
-    expect(heapMb() - before).toBeLessThan(150);
+    expect((await heapMb()) - before).toBeLessThan(150);
     child.stdin?.end();
     await once(child, 'exit');
     await expect.poll(open).toBe(atFirst);
     await isServed();
-    expect(heapMb() - before).toBeLessThan(40);
+    expect((await heapMb()) - before).toBeLessThan(40);
   });
 });
