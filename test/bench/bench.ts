@@ -24,6 +24,10 @@ const BENCHES: Record<string, { load: () => Promise<Bench>; about: string }> = {
     load: async () => (await import('./idle.ts')).idleBench,
     about: 'memory and CPU with 50,000 queues and 10,000 connections',
   },
+  timers: {
+    load: async () => (await import('./timers.ts')).timersBench,
+    about: 'how late timers come, alone and 100,000 at one instant beside plain sends',
+  },
   backup: {
     load: async () => (await import('./backup.ts')).backupBench,
     about: 'snapshot against tar | zstd -1',

@@ -21,7 +21,8 @@ import { floorTo, TIMER_QUEUE, type TimerBooks, type TimerStart } from './timer-
 import { delivered, readTimerMessage, rolled, type TimerMessage } from './timer-message.ts';
 
 const BATCH = { messagesMax: 128, bytesMax: 1024 * 1024, tagCodes: undefined };
-const DELIVERIES_PER_TURN = 64;
+/** About 1 ms: what sends may have to wait for. */
+const DELIVERIES_PER_TURN = 128;
 
 const log = createLog('broker');
 

@@ -44,14 +44,25 @@ export function readTimerMessage(record: DecodedRecord): TimerMessage | undefine
 
 /** Topic, queue and properties of the delivered record; REAL_TOPIC and REAL_QID stay, as Apache's do. */
 export function delivered(message: TimerMessage, enqueuedMs: number | undefined, nowMs: number) {
-  const properties = new Map(message.properties);
-  properties.set(
-    Property.TIMER_ENQUEUE_MS,
-    enqueuedMs === undefined ? NEVER_ENQUEUED : String(enqueuedMs),
-  );
-  properties.set(Property.TIMER_DEQUEUE_MS, String(nowMs));
+  const times = [
+    [Property.TIMER_ENQUEUE_MS, enqueuedMs === undefined ? NEVER_ENQUEUED : String(enqueuedMs)],
+    [Property.TIMER_DEQUEUE_MS, String(nowMs)],
+  ] as const;
   const { topic, queueId } = message;
-  return { topic, queueId, properties: formatMessageProperties(properties) };
+  return { topic, queueId, properties: withTimes(message, times) };
+}
+
+/** Nearly every message has none of them yet: they are put behind its text as it stands. */
+function withTimes(
+  { record, properties }: TimerMessage,
+  times: readonly (readonly [string, string])[],
+): string {
+  if (times.some(([key]) => properties.has(key))) {
+    return formatMessageProperties(new Map([...properties, ...times]));
+  }
+  const text = record.properties;
+  const isEnded = text.endsWith('\u0002');
+  return `${text}${isEnded ? '' : '\u0002'}${formatMessageProperties(times)}`;
 }
 
 /** The same of a message that waits longer than the wheel looks ahead: parked once more. */

@@ -73,6 +73,9 @@ export class TimerService implements ScheduleService {
   #running: Running | undefined;
   #saved: TimerCheckpoint;
   #savedMs = 0;
+  /** The save under way; one at a time. */
+  #saving: Promise<void> | undefined;
+  #saveFailure: DrError | undefined;
   /** A chain could not be read: the wheel is built again from the log. */
   #isDamaged = false;
   #trimmedMs = 0;
@@ -162,6 +165,8 @@ export class TimerService implements ScheduleService {
         this.#isDamaged = error.code === 'CORRUPT';
         if (!signal.aborted) await this.#pause(error, signal);
       } finally {
+        await this.#saving;
+        this.#saveFailure = undefined;
         this.#running?.books.close();
         this.#running = undefined;
       }
@@ -177,11 +182,13 @@ export class TimerService implements ScheduleService {
     const { books, engine } = this.#open();
     while (!signal.aborted) {
       const isBusy = await this.#turn(engine, signal);
-      await this.#saveWhenDue(books, engine);
+      if (this.#saveFailure) await this.#lastSave();
+      this.#saveWhenDue(books, engine);
       this.#problem = undefined;
       if (isBusy) await new Promise((resolve) => setImmediate(resolve));
       else await this.#rest(signal);
     }
+    await this.#lastSave();
     await this.#save(books, engine);
   }
 
@@ -225,7 +232,9 @@ export class TimerService implements ScheduleService {
     }
   }
 
-  async #saveWhenDue(books: TimerBooks, engine: TimerEngine): Promise<void> {
+  /** Beside the loop: a slow disk makes times old, never messages late. */
+  #saveWhenDue(books: TimerBooks, engine: TimerEngine): void {
+    if (this.#saving !== undefined) return;
     const { config, clock, store } = this.#options;
     const nowMs = clock.monotonicMs();
     const hasWork = engine.queueOffset !== this.#saved.queueOffset || books.wheel.isDirty;
@@ -233,10 +242,26 @@ export class TimerService implements ScheduleService {
     const hasDelivered = this.#rates.isNew(engine.counts);
     const isUsed = hasWork || hasDelivered || (hasMoved && this.#saved.counter > 0);
     const waitMs = hasWork || hasDelivered ? config.timerFlushIntervalMs : IDLE_SAVE_MS;
-    if (isUsed && nowMs - this.#savedMs >= waitMs) await this.#save(books, engine);
-    if (nowMs - this.#trimmedMs < TRIM_MS) return;
-    this.#trimmedMs = nowMs;
-    books.log.trim(store.storeBounds().minOffset);
+    if (isUsed && nowMs - this.#savedMs >= waitMs) {
+      this.#saving = this.#save(books, engine)
+        .catch((reason: unknown) => {
+          this.#saveFailure = DrError.from(reason);
+        })
+        .finally(() => {
+          this.#saving = undefined;
+        });
+    } else if (nowMs - this.#trimmedMs >= TRIM_MS) {
+      this.#trimmedMs = nowMs;
+      books.log.trim(store.storeBounds().minOffset);
+    }
+  }
+
+  /** @throws DrError why the save beside the loop failed */
+  async #lastSave(): Promise<void> {
+    await this.#saving;
+    const failure = this.#saveFailure;
+    this.#saveFailure = undefined;
+    if (failure) throw failure;
   }
 
   async #save(books: TimerBooks, engine: TimerEngine): Promise<void> {
