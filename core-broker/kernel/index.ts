@@ -2,5 +2,5 @@
 // costs too much in JavaScript. The JavaScript of the other rooms stays their reference: a kernel leaves
 // to it whatever is unusual, and property tests hold the two against each other.
 // Source in source/ (AssemblyScript), compiled by `npm run kernels` into binary/; both are checked in.
-export { type CrcKernel, crcKernel } from './crc-kernel.ts';
+export { type KnownTopic, RecordKernel, ROWS_WORDS_MAX, type WalkRange } from './record-kernel.ts';
 export { type WasmMemory, wasmExports, wasmMemory, wasmModule } from './wasm.ts';

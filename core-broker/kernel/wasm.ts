@@ -31,6 +31,10 @@ export const wasmMemory = (bytes: number): WasmMemory =>
 export const wasmModule = (text: string): object => new wasm.Module(Buffer.from(text, 'base64'));
 
 /** @returns the exported functions, working on `memory` */
-export function wasmExports<T extends object>(module: object, memory: WasmMemory): T {
-  return new wasm.Instance(module, { env: { memory } }).exports as T;
+export function wasmExports<T extends object>(
+  module: object,
+  memory: WasmMemory,
+  imports: object = {},
+): T {
+  return new wasm.Instance(module, { env: { memory }, ...imports }).exports as T;
 }

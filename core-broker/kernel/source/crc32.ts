@@ -1,4 +1,6 @@
-// CRC-32 (IEEE) of bytes in the memory: slicing-by-16, sixteen table look-ups and four word loads a step.
+// CRC-32 (IEEE) of bytes in the memory: slicing-by-16, four word loads and sixteen look-ups a step. Why
+// not braided, by bytes or by 64-bit words: measured, 1.2 to 1.6 times the time; it is bound by the
+// number of operations, not by their latency.
 // The tables lie at TABLES; prepare() fills them once per memory.
 // AssemblyScript: TypeScript's syntax with WebAssembly's types. `npm run kernels` compiles it.
 
@@ -26,25 +28,28 @@ export function crc32(from: usize, to: usize): u32 {
   let c: u32 = 0xffffffff;
   let at = from;
   for (; at + 16 <= to; at += 16) {
-    const low = load<u64>(at) ^ u64(c);
-    const high = load<u64>(at, 8);
-    c = words(low, 8 * SLICE) ^ words(high, 0);
+    const a = load<u32>(at) ^ c;
+    const b = load<u32>(at, 4);
+    const d = load<u32>(at, 8);
+    const e = load<u32>(at, 12);
+    // Why `>>> 6 & 0x3fc` and not `>>> 8 & 0xff` times four: one operation less for each byte.
+    c =
+      load<u32>((b << 2) & 0x3fc, TABLES + 11 * SLICE) ^
+      load<u32>((b >>> 6) & 0x3fc, TABLES + 10 * SLICE) ^
+      (load<u32>((b >>> 14) & 0x3fc, TABLES + 9 * SLICE) ^
+        load<u32>((b >>> 22) & 0x3fc, TABLES + 8 * SLICE)) ^
+      (load<u32>((d << 2) & 0x3fc, TABLES + 7 * SLICE) ^
+        load<u32>((d >>> 6) & 0x3fc, TABLES + 6 * SLICE) ^
+        (load<u32>((d >>> 14) & 0x3fc, TABLES + 5 * SLICE) ^
+          load<u32>((d >>> 22) & 0x3fc, TABLES + 4 * SLICE))) ^
+      (load<u32>((e << 2) & 0x3fc, TABLES + 3 * SLICE) ^
+        load<u32>((e >>> 6) & 0x3fc, TABLES + 2 * SLICE) ^
+        (load<u32>((e >>> 14) & 0x3fc, TABLES + SLICE) ^ load<u32>((e >>> 22) & 0x3fc, TABLES))) ^
+      (load<u32>((a << 2) & 0x3fc, TABLES + 15 * SLICE) ^
+        load<u32>((a >>> 6) & 0x3fc, TABLES + 14 * SLICE) ^
+        (load<u32>((a >>> 14) & 0x3fc, TABLES + 13 * SLICE) ^
+          load<u32>((a >>> 22) & 0x3fc, TABLES + 12 * SLICE)));
   }
-  for (; at < to; at++) c = (c >>> 8) ^ load<u32>(TABLES + (((c ^ load<u8>(at)) & 0xff) << 2));
+  for (; at < to; at++) c = (c >>> 8) ^ load<u32>(((c ^ load<u8>(at)) & 0xff) << 2, TABLES);
   return ~c;
-}
-
-/** What eight bytes add to the CRC when `slices / 1024` bytes follow them in their step. */
-function words(bytes: u64, slices: usize): u32 {
-  return (
-    slice(bytes, slices + 7 * SLICE) ^
-    slice(bytes >>> 8, slices + 6 * SLICE) ^
-    (slice(bytes >>> 16, slices + 5 * SLICE) ^ slice(bytes >>> 24, slices + 4 * SLICE)) ^
-    (slice(bytes >>> 32, slices + 3 * SLICE) ^ slice(bytes >>> 40, slices + 2 * SLICE)) ^
-    (slice(bytes >>> 48, slices + SLICE) ^ slice(bytes >>> 56, slices))
-  );
-}
-
-function slice(bytes: u64, table: usize): u32 {
-  return load<u32>(((usize(bytes) & 0xff) << 2) + table + TABLES);
 }

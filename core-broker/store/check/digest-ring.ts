@@ -224,6 +224,20 @@ export class DigestRing {
     return true;
   }
 
+  /** Words that rows put at once may take: what is free up to the end of the ring. */
+  roomForRows(): number {
+    const at = this.#placeOf(this.#writing);
+    this.#readSeen = Atomics.load(this.#control, READ);
+    const free = this.#capacity - ((this.#writing - this.#readSeen) | 0);
+    return Math.min(free, this.#capacity - at);
+  }
+
+  /** Whole rows of records, as putRecord writes them, no more words than there is room for. */
+  putRows(rows: Int32Array): void {
+    this.#rows.set(rows, this.#placeOf(this.#writing));
+    this.#writing = (this.#writing + rows.length) | 0;
+  }
+
   /** A row of one value; false when there is no room. */
   put(kind: number, value: number): boolean {
     const at = this.#room(2);

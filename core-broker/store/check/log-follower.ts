@@ -1,6 +1,8 @@
 // Checks link bytes where they lie, in the log's files, behind the store that writes them: parses each
 // record, compares its position and CRC, and puts its digest into the ring. Runs on a thread of its own;
 // the store runs it itself when that thread is lost.
+// Usual records are walked by the kernel, many at a call; each of the others, everything damaged and every
+// end marker is looked at here, by the full reader.
 // Why from the files: what waits to be checked costs no memory, however much it is, and what is checked
 // is what a reader will find there.
 // Invariant: a record's row follows the rows of everything before it under the same order; after a
@@ -8,6 +10,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { DrError } from '../../base/index.ts';
+import { RecordKernel } from '../../kernel/index.ts';
 import { mappedFileName } from '../layout.ts';
 import { DAMAGE, RecordCursor } from '../log/record-bytes.ts';
 import { DelayLevels } from '../queue/digest/delay-levels.ts';
@@ -31,8 +34,9 @@ export class LogFollower {
   /** Order under which the reader was told of a topic, by topic number. */
   readonly #told: number[] = [];
   readonly #cursor = new RecordCursor();
-  #buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
-  /** Bytes of the log in #buffer: [#base, #base + #length). */
+  readonly #kernel: RecordKernel;
+  #capacity = PIECE_BYTES;
+  /** Bytes of the log in the kernel's memory: [#base, #base + #length). */
   #base = 0;
   #length = 0;
   #order = 0;
@@ -49,6 +53,7 @@ export class LogFollower {
   constructor(ring: DigestRing, setup: Omit<CheckSetup, 'memory'>) {
     this.#ring = ring;
     this.#setup = setup;
+    this.#kernel = new RecordKernel(PIECE_BYTES, setup.hasIndex);
     this.#digester = new Digester(new DelayLevels(setup.messageDelayLevel), setup.hasIndex);
   }
 
@@ -85,6 +90,7 @@ export class LogFollower {
   #begin(order: number, from: number): boolean {
     if (!this.#ring.put(ROW.begin, order)) return false;
     this.close();
+    this.#kernel.forget();
     this.#order = order;
     this.#position = from;
     this.#end = from;
@@ -105,7 +111,7 @@ export class LogFollower {
     const known = this.#base + this.#length - this.#position;
     const there = Math.min(this.#end, this.#fileEnd) - this.#position;
     if (there <= Math.max(0, known)) return false;
-    const bytes = this.#buffer.subarray(0, Math.min(this.#buffer.length, there));
+    const bytes = this.#kernel.bytes.subarray(0, Math.min(this.#capacity, there));
     this.#length = fs.readSync(this.#fd(), bytes, 0, bytes.length, this.#placeInFile());
     this.#base = this.#position;
     if (this.#length === bytes.length) return true;
@@ -113,17 +119,19 @@ export class LogFollower {
   }
 
   #checkPiece(end: number): StepResult {
+    const buffer = this.#kernel.bytes;
     for (;;) {
+      this.#walkUsual();
+      if (this.#position === this.#fileEnd) this.#nextFile();
+      if (this.#isEverythingSeen()) return 'moved';
       const at = this.#position - this.#base;
       const fileLeft = this.#fileEnd - this.#position;
-      const kind = this.#cursor.read(this.#buffer, at, this.#length, fileLeft);
+      const kind = this.#cursor.read(buffer, at, this.#length, fileLeft);
       if (kind === 'record') {
         const damage = this.#damageOf();
         if (damage !== 0) return this.#refuse(damage);
         if (!this.#putRecord()) return 'full';
         this.#position += this.#cursor.size;
-        if (this.#position === this.#fileEnd) this.#nextFile();
-        if (this.#isEverythingSeen()) return 'moved';
       } else if (kind === 'blank') {
         if (this.#end < this.#fileEnd) return this.#rest(end);
         if (!this.#ring.put(ROW.blank, fileLeft)) return 'full';
@@ -138,12 +146,30 @@ export class LogFollower {
     }
   }
 
+  /** Moves over the records that the kernel passes. */
+  #walkUsual(): void {
+    const kernel = this.#kernel;
+    const from = this.#position - this.#base;
+    kernel.walk({
+      from,
+      to: this.#length,
+      offset: this.#position,
+      fileLeft: this.#fileEnd - this.#position,
+      roomWords: this.#ring.roomForRows(),
+    });
+    if (kernel.words > 0) this.#ring.putRows(kernel.rows());
+    this.#position += kernel.next - from;
+  }
+
   /** The record at the position goes on behind what was read. */
   #more(end: number): StepResult {
     const wanted = this.#length - (this.#position - this.#base) < 8 ? 8 : this.#cursor.size;
     if (wanted > RECORD_BYTES_MAX) return this.#refuse(0);
     if (this.#end - this.#position < wanted) return this.#rest(end);
-    if (wanted > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(wanted);
+    if (wanted > this.#capacity) {
+      this.#kernel.grow(wanted);
+      this.#capacity = wanted;
+    }
     this.#length = this.#position - this.#base;
     this.#load();
     return 'moved';
@@ -151,7 +177,7 @@ export class LogFollower {
 
   /** Index into DAMAGE, 0 = none (a record that is none at all never comes here). */
   #damageOf(): number {
-    const damage = this.#cursor.damageAt(this.#buffer, this.#position);
+    const damage = this.#cursor.damageAt(this.#kernel.bytes, this.#position);
     if (damage !== 0) return damage;
     this.#topic = this.#topicOf();
     return this.#topic === undefined ? 3 : 0;
@@ -160,7 +186,7 @@ export class LogFollower {
   #topicOf(): Topic | undefined {
     const { topicStart, topicLength } = this.#cursor;
     try {
-      return this.#topics.ofBytes(this.#buffer, topicStart, topicLength);
+      return this.#topics.ofBytes(this.#kernel.bytes, topicStart, topicLength);
     } catch (reason) {
       // A name that is no name: the record cannot be what its sender stored.
       if (DrError.is(reason, 'CORRUPT')) return undefined;
@@ -179,13 +205,24 @@ export class LogFollower {
   #putRecord(): boolean {
     const topic = this.#topic as Topic;
     if (this.#told[topic.id] !== this.#order && !this.#tell(topic)) return false;
-    return this.#ring.putRecord(this.#digester.make(this.#buffer, this.#cursor, topic), topic.id);
+    const digest = this.#digester.make(this.#kernel.bytes, this.#cursor, topic);
+    if (!this.#ring.putRecord(digest, topic.id)) return false;
+    this.#letWalk(topic);
+    return true;
   }
 
   #tell(topic: Topic): boolean {
     if (!this.#ring.putTopic(topic.id, topic.bytes)) return false;
     this.#told[topic.id] = this.#order;
     return true;
+  }
+
+  /** The kernel may pass the topic's records from now on: the reader was told of it under this order. */
+  #letWalk({ id, keyHash, isSchedule }: Topic): void {
+    // Why not: delayed messages carry their due time in place of the tag's hash.
+    if (isSchedule) return;
+    const { topicStart: start, topicLength: length } = this.#cursor;
+    this.#kernel.know({ start, length, number: id, keyHash });
   }
 
   /** Says once that everything up to `end` was looked at. */
