@@ -6,6 +6,7 @@ export * from './env.ts';
 export * from './errors.ts';
 export * from './limits.ts';
 export * from './log.ts';
+export * from './memory/kept-bytes.ts';
 export * from './metrics.ts';
 export * from './properties.ts';
 export * from './retry.ts';

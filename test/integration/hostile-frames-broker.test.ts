@@ -16,5 +16,5 @@ test.each(RUNS)('$cases frames of seed $seed', { timeout: 900_000 }, async (run)
   expect(found).toEqual([]);
   expect(strange).toEqual([]);
   // Tables may hold what hostile names made; frames, connections and answers must be gone.
-  expect(grownMb).toBeLessThan(64);
+  expect(grownMb).toBeLessThan(24);
 });

@@ -3,6 +3,7 @@
 // a scanned pull makes no string.
 // Invariant: both roads give the same request for the same frame (property test); what is unusual is
 // left to the decoded road. Nothing that depends on tables or settings is kept here.
+import { keptBytes } from '../../base/index.ts';
 import {
   type PullRequestView,
   type RemotingCommand,
@@ -136,7 +137,7 @@ export class PullReader {
       const start = this.#starts[i]!;
       return start < 0 ? undefined : chunk.subarray(start, start + this.#lengths[i]!);
     });
-    const bytes = Buffer.concat(ranges.filter((range) => range !== undefined));
+    const bytes = keptBytes(...ranges.filter((range) => range !== undefined));
     if (bytes.length > TEXT_BYTES_MAX) return undefined;
     // Why all at once: who fills the table with made-up names costs the others one decoding each.
     if (this.#known.size >= TEXTS_MAX) this.#known.clear();

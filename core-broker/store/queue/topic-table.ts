@@ -3,7 +3,7 @@
 // Source: ours.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { DrError, LIMITS } from '../../base/index.ts';
+import { DrError, keptBytes, LIMITS } from '../../base/index.ts';
 import { continueJavaHash } from '../../protocol/index.ts';
 import type { QueueRef, TopicHandle } from '../door.ts';
 import { SCHEDULE_TOPIC } from '../layout.ts';
@@ -26,7 +26,7 @@ export class Topic implements TopicHandle {
 
   constructor(name: string, id: number) {
     this.name = name;
-    this.bytes = Buffer.from(name);
+    this.bytes = keptBytes(name);
     this.id = id;
     const prefix = Buffer.from(`${name}#`);
     this.keyHash = continueJavaHash(0, { bytes: prefix, start: 0, end: prefix.length });

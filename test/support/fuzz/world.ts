@@ -22,8 +22,15 @@ export interface World {
   close(): Promise<void>;
 }
 
-/** Why there: sends and tables are written, and it is not the disk that is tested. */
-const ROOM = fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir();
+const ROOM_BYTES = 512 * 1024 * 1024;
+/** Why there: sends and tables are written, and it is not the disk that is tested. In a container it may be small. */
+const ROOM = hasRoom('/dev/shm') ? '/dev/shm' : os.tmpdir();
+
+function hasRoom(folder: string): boolean {
+  if (!fs.existsSync(folder)) return false;
+  const { bavail, bsize } = fs.statfsSync(folder);
+  return bavail * bsize > ROOM_BYTES;
+}
 
 export async function openWorld(kind: WorldKind): Promise<World> {
   const folder = fs.mkdtempSync(path.join(ROOM, 'dr-fuzz-'));
