@@ -61,6 +61,9 @@ export function storeOptions(
     flushDiskType: config.flushDiskType,
     syncFlushTimeoutMs: config.syncFlushTimeout,
     checkCRCOnRecover: config.checkCRCOnRecover,
+    appendsRecordCrc: config.enabledAppendPropCRC,
+    comparesRecordCrc: config.forceVerifyPropCRC,
+    takesLongTopics: config.autoMessageVersionOnTopicLen,
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     // Why: maxMessageSize may grow while the broker runs; no body is larger than a frame.
     maxMessageSizeBytes: Math.max(config.maxMessageSize, LIMITS.frameBytesMax),

@@ -312,6 +312,12 @@ export interface StoreTuning {
   flushConsumeQueueThoroughIntervalMs: number;
   /** Body checksums are compared when the log is read at boot. */
   checkCRCOnRecover: boolean;
+  /** Every record gets a checksum of the whole of it as its last property (enabledAppendPropCRC). */
+  appendsRecordCrc: boolean;
+  /** That checksum is compared wherever a record has one (forceVerifyPropCRC). */
+  comparesRecordCrc: boolean;
+  /** Topics above 127 bytes are taken (autoMessageVersionOnTopicLen). */
+  takesLongTopics: boolean;
   /** The scrubber reads old log files at this rate, bytes per second; 0 = not at all. */
   scrubBytesPerSecond: number;
 }

@@ -95,7 +95,7 @@ class FolderLogReader implements LogReader, ScannedLog {
           offset += fileLeft;
           break;
         }
-        if (kind !== 'record' || cursor.physicalOffset !== offset || !cursor.bodyMatches(piece)) {
+        if (kind !== 'record' || cursor.physicalOffset !== offset || !cursor.isSound(piece)) {
           this.#checkTail(offset);
           return;
         }

@@ -10,7 +10,7 @@ import { Scrubber } from './check/scrubber.ts';
 import type { EpochGuard, MessageStore, StoreOptions } from './door.ts';
 import { FileEpochGuard, PlainGuard } from './guard/epoch-guard.ts';
 import { consumeQueueFileSize, type StoreLayout, storeLayout } from './layout.ts';
-import { CommitLog, largestRecordBytes } from './log/commit-log.ts';
+import { CommitLog, largestRecordBytes, type RecordLimits } from './log/commit-log.ts';
 import { ExactAppender } from './log/exact-appender.ts';
 import { type FileLayer, systemFiles } from './log/file-layer.ts';
 import { LogFiles } from './log/log-files.ts';
@@ -81,7 +81,11 @@ async function build(context: OpenContext): Promise<MessageStore> {
   const { layout, layer, closers } = context;
   const isAbnormal = fs.existsSync(layout.abort);
   const state = new LogState();
-  const files = new LogFiles(layout.commitLog, options.mappedFileSizeCommitLog, layer);
+  const files = new LogFiles(
+    layout.commitLog,
+    { fileSize: options.mappedFileSizeCommitLog, comparesRecordCrc: tuning.comparesRecordCrc },
+    layer,
+  );
   closers.push(() => files.close());
   files.load();
   const slack = largestRecordBytes(options.maxMessageSizeBytes);
@@ -129,10 +133,10 @@ async function build(context: OpenContext): Promise<MessageStore> {
     keeping,
     retention,
     scrubber,
-    commitLog: new CommitLog(log, options),
+    commitLog: new CommitLog(log, recordLimits(tuning)),
     exact: new ExactAppender({
       ...log,
-      checker: { topics, setup: checkSetup(options, layout) },
+      checker: { topics, setup: checkSetup(tuning, layout) },
       allowUnchecked: (from) => keeping.allowUnchecked(from),
     }),
     puller: new Puller(view, files),
@@ -156,12 +160,21 @@ function buildDerived(context: OpenContext, state: LogState) {
   return { topics, index, dispatcher: new Dispatcher(topics, state, { delays, index }) };
 }
 
-function checkSetup(options: StoreOptions, layout: StoreLayout) {
+/** Plain values: what is read for every record must not go through the defaults. */
+const recordLimits = (options: ReturnType<typeof tuned>): RecordLimits => ({
+  maxMessageSizeBytes: options.maxMessageSizeBytes,
+  storeHost: options.storeHost,
+  appendsRecordCrc: options.appendsRecordCrc,
+  takesLongTopics: options.takesLongTopics,
+});
+
+function checkSetup(options: ReturnType<typeof tuned>, layout: StoreLayout) {
   return {
     folder: layout.commitLog,
     fileSize: options.mappedFileSizeCommitLog,
     messageDelayLevel: options.messageDelayLevel,
     hasIndex: options.messageIndexEnable,
+    comparesRecordCrc: options.comparesRecordCrc,
   };
 }
 

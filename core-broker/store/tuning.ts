@@ -16,6 +16,9 @@ const DEFAULTS: Omit<
   flushIntervalConsumeQueueMs: 1_000,
   flushConsumeQueueThoroughIntervalMs: 60_000,
   checkCRCOnRecover: true,
+  appendsRecordCrc: false,
+  comparesRecordCrc: false,
+  takesLongTopics: true,
   scrubBytesPerSecond: 0,
 };
 

@@ -312,6 +312,21 @@ const STORE_KEYS = {
     'while more than 256 queue files wait to be synced, a checkpoint is made this often, ms',
     { min: 1, live: true },
   ),
+  enabledAppendPropCRC: bool(
+    false,
+    'every record ends with a checksum of the whole of it, as a property',
+    false,
+  ),
+  forceVerifyPropCRC: bool(
+    false,
+    'that checksum is compared at boot, by the link and at every read from disk, where a record has one',
+    false,
+  ),
+  autoMessageVersionOnTopicLen: bool(
+    true,
+    'retry topics above 127 bytes are taken; false = refused with code 13',
+    false,
+  ),
   checkCRCOnRecover: bool(true, 'bodies are compared with their checksums at boot', false),
   deleteWhen: {
     ...text('04', 'hours of the day for deleting old files, separated by ;', HOURS_FORM),

@@ -53,6 +53,7 @@ export interface CheckSetup {
   fileSize: number;
   messageDelayLevel: string;
   hasIndex: boolean;
+  comparesRecordCrc?: boolean;
 }
 
 export interface CheckOrder {

@@ -33,7 +33,7 @@ export class LogFollower {
   readonly #topics = new TopicTable('', 0);
   /** Order under which the reader was told of a topic, by topic number. */
   readonly #told: number[] = [];
-  readonly #cursor = new RecordCursor();
+  readonly #cursor: RecordCursor;
   readonly #kernel: RecordKernel;
   #capacity = PIECE_BYTES;
   /** Bytes of the log in the kernel's memory: [#base, #base + #length). */
@@ -54,6 +54,7 @@ export class LogFollower {
     this.#ring = ring;
     this.#setup = setup;
     this.#kernel = new RecordKernel(PIECE_BYTES, setup.hasIndex);
+    this.#cursor = new RecordCursor(setup.comparesRecordCrc);
     this.#digester = new Digester(new DelayLevels(setup.messageDelayLevel), setup.hasIndex);
   }
 
@@ -146,8 +147,9 @@ export class LogFollower {
     }
   }
 
-  /** Moves over the records that the kernel passes. */
+  /** Moves over the records that the kernel passes; it knows no checksums in properties. */
   #walkUsual(): void {
+    if (this.#setup.comparesRecordCrc === true) return;
     const kernel = this.#kernel;
     const from = this.#position - this.#base;
     kernel.walk({

@@ -32,7 +32,7 @@ export class Scrubber {
   readonly #files: LogFiles;
   readonly #state: LogState;
   readonly #bytesPerSecond: number;
-  readonly #cursor = new RecordCursor();
+  readonly #cursor: RecordCursor;
   #piece = Buffer.alloc(0);
   #timer: NodeJS.Timeout | undefined;
   #step: Promise<number> | undefined;
@@ -47,6 +47,7 @@ export class Scrubber {
   constructor(parts: ScrubberParts, bytesPerSecond: number) {
     this.#files = parts.files;
     this.#state = parts.state;
+    this.#cursor = new RecordCursor(parts.files.comparesRecordCrc);
     this.#bytesPerSecond = bytesPerSecond;
   }
 

@@ -14,6 +14,7 @@ import {
 import type { AppendResult, RecordSource } from '../door.ts';
 import { END_MARKER_BYTES } from '../layout.ts';
 import type { ConsumeQueue } from '../queue/consume-queue.ts';
+import { RecordSealer } from './checksum/record-crc.ts';
 import type { LogFiles } from './log-files.ts';
 import type { LogState } from './log-state.ts';
 import type { PendingDigests } from './pending-digests.ts';
@@ -36,6 +37,8 @@ export interface CommitLogParts {
 export interface RecordLimits {
   maxMessageSizeBytes: number;
   storeHost: Buffer;
+  appendsRecordCrc: boolean;
+  takesLongTopics: boolean;
 }
 
 /** Bytes the ring needs behind its end: the largest record or end marker padding. */
@@ -49,6 +52,7 @@ export class CommitLog {
   readonly #pending: PendingDigests;
   readonly #limits: RecordLimits;
   readonly #storeHostFlag: number;
+  readonly #sealer: RecordSealer | undefined;
   /** One each: bodies and properties lie in different buffers. */
   readonly #bodies: RangeCopier;
   readonly #properties: RangeCopier;
@@ -67,6 +71,7 @@ export class CommitLog {
     this.#limits = limits;
     this.#bodies = new RangeCopier(parts.ring.bytes);
     this.#properties = new RangeCopier(parts.ring.bytes);
+    this.#sealer = limits.appendsRecordCrc ? new RecordSealer() : undefined;
     this.#storeHostFlag = limits.storeHost.length === 20 ? SysFlag.STORE_HOST_V6 : 0;
   }
 
@@ -75,8 +80,9 @@ export class CommitLog {
    * @returns a reused object
    * @throws DrError DISK_FULL, BUSY, USAGE; nothing changed then
    */
-  append(record: RecordSource, queue: ConsumeQueue): AppendResult {
+  append(given: RecordSource, queue: ConsumeQueue): AppendResult {
     const state = this.#state;
+    const record = this.#sealer === undefined ? given : this.#sealer.extended(given);
     state.checkWritable();
     const size = this.#sizeOf(record);
     const left = this.#files.leftAt(state.end);
@@ -95,6 +101,7 @@ export class CommitLog {
     result.queueOffset = isOutsideQueues(record.sysFlag) ? 0 : queue.next++;
     const at = this.#ring.at(state.end);
     this.#encode(record, at);
+    this.#sealer?.seal(this.#ring.view, at, size);
     this.#pending.note(record, result, at);
     this.#ring.wrap(at, size);
     state.end += size;
@@ -115,6 +122,9 @@ export class CommitLog {
       throw new DrError('USAGE', 'message properties end with a zero byte');
     }
     const topicLength = record.topic.bytes.length;
+    if (topicLength > SHORT_TOPIC_MAX && !this.#limits.takesLongTopics) {
+      throw new DrError('USAGE', `topic of ${topicLength} bytes; at most ${SHORT_TOPIC_MAX}`);
+    }
     const size =
       FIXED_BYTES +
       bornHost.length +

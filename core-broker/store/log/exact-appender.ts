@@ -61,7 +61,7 @@ export class ExactAppender {
   readonly #allowUnchecked: (from: number) => void;
   readonly #checker: LogChecker;
   readonly #waiters = new CheckWaiters();
-  readonly #batch = Array.from({ length: BATCH_RECORDS }, () => new RecordCursor());
+  readonly #batch: RecordCursor[];
   readonly #checked: Checked = {
     isCarryDone: false,
     count: 0,
@@ -69,7 +69,7 @@ export class ExactAppender {
     isFull: false,
     problem: undefined,
   };
-  readonly #carried = new RecordCursor();
+  readonly #carried: RecordCursor;
   #carry = Buffer.alloc(CARRY_BYTES_FIRST);
   #carryLength = 0;
   /** Inside an end marker: bytes up to the end of the file that carry nothing. */
@@ -87,6 +87,9 @@ export class ExactAppender {
   constructor(parts: ExactParts) {
     this.#files = parts.files;
     this.#state = parts.state;
+    const cursor = () => new RecordCursor(parts.files.comparesRecordCrc);
+    this.#batch = Array.from({ length: BATCH_RECORDS }, cursor);
+    this.#carried = cursor();
     this.#layer = parts.layer;
     this.#ring = parts.ring;
     this.#dispatcher = parts.dispatcher;

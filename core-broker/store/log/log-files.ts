@@ -27,10 +27,18 @@ export class LogFiles {
   readonly fileSize: number;
   /** Scans trust bodies (checkCRCOnRecover off). */
   skipsBodyCrc = false;
+  /** Checksums in the properties are compared, too (forceVerifyPropCRC). */
+  readonly comparesRecordCrc: boolean;
   readonly #layer: FileLayer;
   #files: LogFile[] = [];
 
-  constructor(folder: string, fileSize: number, layer: FileLayer) {
+  constructor(
+    folder: string,
+    shape: { fileSize: number; comparesRecordCrc?: boolean },
+    layer: FileLayer,
+  ) {
+    const { fileSize, comparesRecordCrc = false } = shape;
+    this.comparesRecordCrc = comparesRecordCrc;
     this.folder = folder;
     this.fileSize = fileSize;
     this.#layer = layer;

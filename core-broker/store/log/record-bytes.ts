@@ -15,6 +15,7 @@ import {
   SysFlag,
   WordViews,
 } from '../../protocol/index.ts';
+import { recordCrcMatches } from './checksum/record-crc.ts';
 
 /** Transaction type in sysFlag; these two have no consume queue entry. */
 export const isOutsideQueues = (sysFlag: number): boolean => {
@@ -54,10 +55,12 @@ export const DAMAGE = [
   'another position inside',
   'body CRC differs',
   'impossible topic',
+  'record CRC differs',
 ] as const;
 
 /** Positions are absolute in the buffer given to `read`. */
 export class RecordCursor {
+  readonly #comparesRecordCrc: boolean;
   at = 0;
   size = 0;
   bodyStart = 0;
@@ -72,6 +75,11 @@ export class RecordCursor {
   physicalOffset = 0;
   sysFlag = 0;
   storeTimestampMs = 0;
+
+  /** @param comparesRecordCrc  also the checksum in the properties (forceVerifyPropCRC) */
+  constructor(comparesRecordCrc = false) {
+    this.#comparesRecordCrc = comparesRecordCrc;
+  }
 
   /**
    * Looks at `at`; only for 'record' all fields are set, for 'blank' only size.
@@ -92,8 +100,13 @@ export class RecordCursor {
     return this.#readWhole(words, magic === RECORD_MAGIC_V2) ? 'record' : 'bad';
   }
 
-  /** True when the body matches its CRC; an empty body has none (as Apache reads it). */
-  bodyMatches(buf: Buffer): boolean {
+  /** True when nothing contradicts the record's checksums. */
+  isSound(buf: Buffer): boolean {
+    return this.#bodyMatches(buf) && this.#recordMatches(buf);
+  }
+
+  /** An empty body has no CRC (as Apache reads it). */
+  #bodyMatches(buf: Buffer): boolean {
     const { bodyStart, bodyLength } = this;
     if (bodyLength === 0) return true;
     return bodyCrcInView(viewOf(buf), bodyStart, bodyStart + bodyLength) === this.bodyCrc;
@@ -102,7 +115,13 @@ export class RecordCursor {
   /** What is wrong with the record that must stand at `offset`: index into DAMAGE, 0 = nothing. */
   damageAt(buf: Buffer, offset: number): number {
     if (this.physicalOffset !== offset) return 1;
-    return this.bodyMatches(buf) ? 0 : 2;
+    if (!this.#bodyMatches(buf)) return 2;
+    return this.#recordMatches(buf) ? 0 : 4;
+  }
+
+  #recordMatches(buf: Buffer): boolean {
+    if (!this.#comparesRecordCrc) return true;
+    return recordCrcMatches(buf, viewOf(buf), this.at, this.at + this.size);
   }
 
   /** True when the properties end with a zero byte, which no text of RocketMQ does. */

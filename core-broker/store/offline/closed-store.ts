@@ -45,7 +45,7 @@ export function openClosedStore(rootDir: string, options: ClosedStoreOptions): C
   if (fileSize === undefined) {
     throw new DrError('NOT_FOUND', `${layout.commitLog}: no commit log here`);
   }
-  const files = new LogFiles(layout.commitLog, fileSize, systemFiles);
+  const files = new LogFiles(layout.commitLog, { fileSize }, systemFiles);
   files.load();
   const configured = options.mappedFileSizeConsumeQueue ?? queueFileSize(layout) ?? 6_000_000;
   const topics = new TopicTable(layout.consumeQueue, consumeQueueFileSize(configured));

@@ -16,6 +16,8 @@ export interface ScannedLog {
   readonly limit: number;
   /** Body checksums are not compared. */
   readonly skipsBodyCrc?: boolean;
+  /** The checksum in the properties is compared, too. */
+  readonly comparesRecordCrc?: boolean;
   readSync(offset: number, into: Buffer): number;
 }
 
@@ -56,7 +58,7 @@ export function scanRecords(
   onRecord?: (buf: Buffer, record: RecordCursor) => void,
   to = log.limit,
 ): ScanResult {
-  const cursor = new RecordCursor();
+  const cursor = new RecordCursor(log.comparesRecordCrc);
   const result: ScanResult = {
     end: from,
     lastRecord: -1,
@@ -71,7 +73,7 @@ export function scanRecords(
     const kind = cursor.read(chunk, result.end - base, length, left);
     if (kind === 'record') {
       if (cursor.physicalOffset !== result.end) return result;
-      if (!log.skipsBodyCrc && !cursor.bodyMatches(chunk)) return result;
+      if (!log.skipsBodyCrc && !cursor.isSound(chunk)) return result;
       onRecord?.(chunk, cursor);
       result.previousRecord = result.lastRecord;
       result.lastRecord = result.end;
@@ -144,9 +146,9 @@ function validRecordAt(log: ScannedLog, offset: number): number {
   if (size <= 0 || size > left) return 0;
   const bytes = Buffer.allocUnsafe(size);
   if (log.readSync(offset, bytes) < size) return 0;
-  const cursor = new RecordCursor();
+  const cursor = new RecordCursor(log.comparesRecordCrc);
   const isRecord = cursor.read(bytes, 0, size, left) === 'record';
-  return isRecord && cursor.physicalOffset === offset && cursor.bodyMatches(bytes) ? size : 0;
+  return isRecord && cursor.physicalOffset === offset && cursor.isSound(bytes) ? size : 0;
 }
 
 /**

@@ -15,13 +15,14 @@ export class LogView {
   readonly #ring: Ring;
   readonly #files: LogFiles;
   readonly #state: LogState;
-  readonly #cursor = new RecordCursor();
+  readonly #cursor: RecordCursor;
   readonly #head = Buffer.alloc(HEAD_BYTES);
 
   constructor(parts: { ring: Ring; files: LogFiles; state: LogState }) {
     this.#ring = parts.ring;
     this.#files = parts.files;
     this.#state = parts.state;
+    this.#cursor = new RecordCursor(parts.files.comparesRecordCrc);
   }
 
   get minOffset(): number {

@@ -28,7 +28,7 @@ export async function* scannedRecords(
   to: number,
 ): AsyncGenerator<ScannedRecord> {
   const { view, files } = parts;
-  const cursor = new RecordCursor();
+  const cursor = new RecordCursor(files.comparesRecordCrc);
   let wanted = PIECE_BYTES;
   let offset = from;
   while (offset < to) {
@@ -43,7 +43,7 @@ export async function* scannedRecords(
         break;
       }
       if (kind === 'partial') break;
-      if (kind === 'bad' || cursor.physicalOffset !== offset || !cursor.bodyMatches(piece)) {
+      if (kind === 'bad' || cursor.physicalOffset !== offset || !cursor.isSound(piece)) {
         throw view.corrupt(offset, 'no valid record');
       }
       at += cursor.size;
