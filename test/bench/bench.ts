@@ -20,6 +20,10 @@ const BENCHES: Record<string, { load: () => Promise<Bench>; about: string }> = {
     load: async () => (await import('./link.ts')).linkBench,
     about: 'catching up 2 GiB against cp and a bare copy over a socket',
   },
+  mixed: {
+    load: async () => (await import('./mixed.ts')).mixedBench,
+    about: 'sends beside twenty groups at the tail and one reading from disk, against sends alone',
+  },
   idle: {
     load: async () => (await import('./idle.ts')).idleBench,
     about: 'memory and CPU with 50,000 queues and 10,000 connections',

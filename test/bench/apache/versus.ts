@@ -3,6 +3,7 @@
 // taken per pair. Sends, paced latency, synchronous flush, consuming from memory and from disk, Apache's
 // own Java benchmark, and our sends beside twenty readers.
 // Invariant: what one side refused is never measured (pair.ts), and no load is unbounded.
+import { type MixedRound, mixedFigures, mixedRound } from '../mixed.ts';
 import { peakRssMib } from '../programs.ts';
 import { type BenchOptions, type BenchResult, type Figure, type Goal, median } from '../report.ts';
 import { type JavaLoad, javaBenchmark } from './java-benchmark.ts';
@@ -20,8 +21,6 @@ const PAIRS = 5;
 const WARM_SECONDS = 12;
 const FILL = { inflight: 256, body: 1024, queues: 4, seconds: 1.5, warmup: 0.2 };
 const JUST_CARRIED = 0.95;
-const PEAK_SHARE = 0.8;
-const TAIL_READERS = 20;
 
 interface SendCase {
   name: string;
@@ -73,8 +72,7 @@ interface Results {
   paced: Both<SendLoad>;
   pulls: Map<string, Both<PullLoad>>;
   java: Both<JavaLoad>;
-  alone: SendLoad[];
-  mixed: SendLoad[];
+  mixed: MixedRound[];
   rssMib: number[];
 }
 
@@ -83,7 +81,6 @@ const newResults = (): Results => ({
   paced: both(),
   pulls: new Map(),
   java: both(),
-  alone: [],
   mixed: [],
   rssMib: [],
 });
@@ -149,20 +146,6 @@ async function diskRound(pair: Pair, results: Results, round: number): Promise<v
   });
 }
 
-async function mixedRound(pair: Pair, results: Results, round: number): Promise<void> {
-  const peak = await sendLoad(pair.ours, { inflight: 256 });
-  const rate = Math.floor(peak.msgsPerSec * PEAK_SHARE);
-  const sends = { inflight: 256, rate, seconds: 3 };
-  results.alone.push(await sendLoad(pair.ours, sends));
-  const readers = { tail: true, readers: TAIL_READERS, seconds: 5, warmup: 0 };
-  const [, , beside] = await Promise.all([
-    pullLoad(pair.ours, readers),
-    pullLoad(pair.ours, { topic: diskTopic(round), queues: 4, seconds: 4.5 }),
-    sendLoad(pair.ours, { ...sends, warmup: 1 }),
-  ]);
-  results.mixed.push(beside);
-}
-
 function ratioOf<T>(of: Both<T>, key: keyof T): number[] {
   return of.ours.map((ours, i) => Number(ours[key]) / Number(of.apache[i]?.[key]));
 }
@@ -206,7 +189,7 @@ function sendFigures({ name, goal }: SendCase, found: Both<SendLoad>): Figure[] 
 }
 
 function restFigures(results: Results): Figure[] {
-  const { paced, java, alone, mixed } = results;
+  const { paced, java, mixed } = results;
   const pulls = [...results.pulls].flatMap(([name, found]) => [
     {
       name: `consume ${name}: MB/s / Apache`,
@@ -235,14 +218,7 @@ function restFigures(results: Results): Figure[] {
     ...sidesOf('Java benchmark sends', java, 'sendTps', 'msg/s'),
     ...sidesOf('Java benchmark consumes', java, 'consumeTps', 'msg/s'),
     ...sidesOf('Java benchmark average', java, 'averageRtMs', 'ms'),
-    {
-      name: 'p99 of sends beside 21 readers / alone',
-      unit: 'ratio of latencies',
-      values: mixed.map((each, i) => each.p99us / (alone[i]?.p99us ?? Number.NaN)),
-      goal: { floor: 3, isLess: true },
-    },
-    { name: 'p99 alone', unit: 'us', values: alone.map((each) => each.p99us) },
-    { name: 'p99 beside readers', unit: 'us', values: mixed.map((each) => each.p99us) },
+    ...mixedFigures(mixed),
     {
       name: 'peak RSS',
       unit: 'MiB',
@@ -273,7 +249,7 @@ async function asyncRounds(options: BenchOptions, pairs: number, results: Result
         await sendLoad(site, { topic, inflight: 4, queues: 4, seconds: 0.2, warmup: 0 });
         return javaBenchmark({ site, folder: `${options.folder}/java-${round}-${side}`, topic });
       });
-      await mixedRound(pair, results, round);
+      results.mixed.push(await mixedRound(pair.ours, diskTopic(round)));
     }
     results.rssMib.push(peakRssMib(pair.ours.pid));
   } finally {
