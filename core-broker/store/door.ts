@@ -157,6 +157,15 @@ export interface MessageStore {
   /** Resolves when everything up to `end` may be acknowledged. */
   durable(end: number): Promise<void>;
   pull(queue: QueueRef, from: number, limit: PullLimit): PullResult;
+  /**
+   * Brings what such a pull reads from disk into the system's memory, off the loop. When it settles, ask
+   * again: only entries that are there say which records are wanted. It never rejects. The limit is an
+   * object of this pull alone; one that follows at once with the same object saves a look at the entries.
+   * @returns undefined when the pull will not wait for a disk, as far as anybody knows
+   */
+  preload(queue: QueueRef, from: number, limit: PullLimit): Promise<void> | undefined;
+  /** Calls back in a turn of the loop, once what that turn appended went to the disk and was answered. */
+  afterWrites(run: () => void): void;
   bounds(queue: QueueRef): QueueBounds | undefined;
   /** Every queue that has a consume queue. */
   queues(): Iterable<QueueRef & QueueBounds>;

@@ -114,6 +114,16 @@ export class FileMessageStore implements MessageStore {
     return this.#parts.puller.pull(this.#parts.topics.find(queue), from, limit);
   }
 
+  preload(queue: QueueRef, from: number, limit: PullLimit): Promise<void> | undefined {
+    return this.#parts.preloader.preload(this.#parts.topics.find(queue), from, limit);
+  }
+
+  afterWrites(run: () => void): void {
+    // Order: the writer's turn stands in the loop's list first, for what is appended after this call too.
+    if (!this.#isLinkTail) this.#writer.schedule();
+    setImmediate(run);
+  }
+
   bounds(ref: QueueRef): QueueBounds | undefined {
     const queue = this.#parts.topics.find(ref);
     if (queue === undefined || !queue.exists) return undefined;

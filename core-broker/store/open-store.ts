@@ -26,6 +26,7 @@ import { IndexService } from './queue/index-service.ts';
 import { Puller } from './queue/puller.ts';
 import { TopicTable } from './queue/topic-table.ts';
 import { LogView } from './read/log-view.ts';
+import { Preloader } from './read/preloader.ts';
 import { Retention } from './space/retention.ts';
 import { tuned } from './tuning.ts';
 
@@ -102,6 +103,7 @@ async function build(context: OpenContext): Promise<MessageStore> {
   const pending = new PendingDigests(ring, index !== undefined);
   const log = { ring, files, state, layer, dispatcher, pending };
   const view = new LogView(log);
+  const puller = new Puller(view, files);
   const syncer = new LogSyncer(log);
   const retention = new Retention({ files, state, topics, index }, tuning);
   const keeping = new Housekeeping({
@@ -139,7 +141,8 @@ async function build(context: OpenContext): Promise<MessageStore> {
       checker: { topics, setup: checkSetup(tuning, layout) },
       allowUnchecked: (from) => keeping.allowUnchecked(from),
     }),
-    puller: new Puller(view, files),
+    puller,
+    preloader: new Preloader({ view, files, state, puller }),
     shut: (isClean) => {
       if (isClean) markStopped(layout);
       for (const close of closers.reverse()) close();

@@ -17,6 +17,7 @@ import type { IndexService } from './queue/index-service.ts';
 import type { Puller } from './queue/puller.ts';
 import type { TopicTable } from './queue/topic-table.ts';
 import type { LogView } from './read/log-view.ts';
+import type { Preloader } from './read/preloader.ts';
 import type { Retention } from './space/retention.ts';
 
 export interface StoreParts {
@@ -36,6 +37,7 @@ export interface StoreParts {
   index: IndexService | undefined;
   dispatcher: Dispatcher;
   puller: Puller;
+  preloader: Preloader;
   guard: EpochGuard;
   keeping: Housekeeping;
   retention: Retention;

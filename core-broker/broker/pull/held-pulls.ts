@@ -1,44 +1,39 @@
 // Long polling: pulls that found nothing wait here per topic and queue until a message arrives, their
 // time is over or someone asks for all of them. Waking costs one lookup; nothing is scanned per message.
-// Arrivals of one dispatch round wake a pull once, after the round, so that it returns a full batch. Many
-// that wake at once are answered over several turns of the loop, between the reads of other sockets: sends
-// do not wait for all of them, and who is answered later gets more messages.
-// Invariant: a held pull is answered exactly once. Source: PullRequestHoldService, behaviour only.
+// Arrivals of one dispatch round wake a pull once, after the round, so that it returns a full batch. Those
+// that wake stand in line with the pulls that come (pull-turns.ts); who is answered later gets more messages.
+// Invariant: a held pull wakes exactly once. Source: PullRequestHoldService, behaviour only.
 import { type Clock, LIMITS } from '../../base/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
 import type { QueueRef } from '../../store/index.ts';
 import type { PullHolder } from '../parts.ts';
-import type { PullRequest } from './pull-request.ts';
+import type { PullTurns, TurnPull } from './pull-turns.ts';
 
 /** How late an expired pull may be answered. */
 const SWEEP_MS = 200;
-/** Time for woken pulls in one turn of the loop. Why so long: some hundred pulls, a usual round, go at once. */
-const TURN_MS = 5;
 
-export interface HeldPull {
-  connection: ServerConnection;
-  request: PullRequest;
-  /** First offset that was not looked at: what the consumer wants, or behind what a filter refused. */
-  offset: number;
+/** Its offset is the first that was not looked at: what the consumer wants, or behind what a filter refused. */
+export interface HeldPull extends TurnPull {
   tagCodes: ReadonlySet<number> | undefined;
   /** Monotonic ms. */
   deadlineMs: number;
 }
 
+/** A pull on its way to its answer; one that was held knows until when it may be. */
+export type WaitingPull = TurnPull | HeldPull;
+
 type Queues = Map<number, HeldPull[]>;
 
 export class HeldPulls implements PullHolder {
   readonly #clock: Clock;
-  /** Answers a pull; only one that a message woke may be held again, and only by a filter. */
-  readonly #answer: (pull: HeldPull, isLast: boolean) => void;
+  readonly #turns: PullTurns<WaitingPull>;
   readonly #topics = new Map<string, Queues>();
-  #ready: { pull: HeldPull; isLast: boolean }[] = [];
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(clock: Clock, answer: (pull: HeldPull, isLast: boolean) => void) {
+  constructor(clock: Clock, turns: PullTurns<WaitingPull>) {
     this.#clock = clock;
-    this.#answer = answer;
+    this.#turns = turns;
   }
 
   get held(): number {
@@ -84,7 +79,7 @@ export class HeldPulls implements PullHolder {
     for (const [topic, queues] of this.#topics) {
       for (const queueId of [...queues.keys()]) this.#move(queues, { topic, queueId }, isMeant);
     }
-    this.#run(Number.POSITIVE_INFINITY);
+    this.#turns.answerAll(of);
   }
 
   #sweep(): void {
@@ -116,24 +111,6 @@ export class HeldPulls implements PullHolder {
 
   #wake(pull: HeldPull, isLast: boolean): void {
     this.#count--;
-    if (this.#ready.length === 0) queueMicrotask(this.#turn);
-    this.#ready.push({ pull, isLast });
-  }
-
-  readonly #turn = (): void => this.#run(this.#clock.monotonicMs() + TURN_MS);
-
-  /** Answers in the order of waking, at least one; what is left has the next turn. */
-  #run(untilMs: number): void {
-    const ready = this.#ready;
-    this.#ready = [];
-    let done = 0;
-    while (done < ready.length) {
-      const { pull, isLast } = ready[done++]!;
-      if (pull.connection.isOpen) this.#answer(pull, isLast);
-      if (done < ready.length && this.#clock.monotonicMs() >= untilMs) break;
-    }
-    if (done === ready.length) return;
-    this.#ready = ready.slice(done).concat(this.#ready);
-    setImmediate(this.#turn);
+    this.#turns.wake(pull, isLast ? 'last' : 'woken');
   }
 }

@@ -14,7 +14,7 @@ import {
   type SubscriptionGroupConfig,
 } from '../../protocol/index.ts';
 import type { ServerConnection } from '../../remoting/index.ts';
-import type { ColdLimit, PullResult, PullStatus } from '../../store/index.ts';
+import type { ColdLimit, PullLimit, PullResult, PullStatus } from '../../store/index.ts';
 import type { ConsumerTable } from '../clients/index.ts';
 import {
   type ConsumerFilters,
@@ -27,9 +27,10 @@ import type { Creation, Topic } from '../metadata/index.ts';
 import type { BrokerParts } from '../parts.ts';
 import { refusalOf, refuse } from '../response-codes.ts';
 import type { BrokerStats } from '../stats/index.ts';
-import { type HeldPull, HeldPulls } from './held-pulls.ts';
+import { HeldPulls, type WaitingPull } from './held-pulls.ts';
 import { FoundTemplate } from './pull-reply.ts';
 import { decodedPull, PullReader, type PullRequest } from './pull-request.ts';
+import { type PullPass, PullTurns } from './pull-turns.ts';
 import { SlowReaders } from './slow-readers.ts';
 
 /** Never longer than the clients' read time-out of 30 s. */
@@ -73,6 +74,7 @@ export class PullHandler {
   readonly #reader = new PullReader(new PullRequestView());
   readonly #found = new FoundTemplate();
   readonly #header: Buffer = Buffer.alloc(this.#found.bytesMax);
+  readonly #turns: PullTurns<WaitingPull>;
   readonly held: HeldPulls;
   readonly readers: SlowReaders;
 
@@ -87,9 +89,12 @@ export class PullHandler {
       groups: tables.groups,
       logEnd: () => parts.store.storeBounds().maxOffset,
     });
-    this.held = new HeldPulls(context.parts.clock, (pull, isLast) =>
-      this.#answerHeld(pull, isLast),
-    );
+    this.#turns = new PullTurns({
+      clock: parts.clock,
+      afterWrites: (run) => parts.store.afterWrites(run),
+      answer: (pull, pass, mayLoad) => this.#answer(pull, pass, mayLoad),
+    });
+    this.held = new HeldPulls(parts.clock, this.#turns);
     context.parts.store.onArrival(this.held);
   }
 
@@ -116,44 +121,47 @@ export class PullHandler {
     return this.#serve(decodedPull(request), connection);
   }
 
-  /** Throws only before anything was answered. */
+  /** What must happen as it comes; the rest has its turn. Throws only before anything was answered. */
   #serve(request: PullRequest, connection: ServerConnection): ResponseInit | undefined {
-    const pull = this.#check(request, request.offset);
+    const { offset } = request;
+    const pull = this.#check(request, offset);
     const { offsets } = this.#context.parts.tables;
     this.#commit(request);
     const reset = offsets.takeReset(request);
     if (reset !== undefined) return this.#moveAnswer(pull, reset, 'OFFSET_RESET');
-    const bound = offsets.boundFor(request, pull.offset);
+    const bound = offsets.boundFor(request, offset);
     if (bound !== undefined) return this.#moveAnswer(pull, bound, 'OFFSET_OVERFLOW_BADLY');
-    const startedMs = performance.now();
-    const result = this.#read(pull);
-    const isEmpty = codeOf(result, pull) === ResponseCode.PULL_NOT_FOUND;
-    if (isEmpty && this.#hold(connection, pull)) return undefined;
-    this.#write(connection, { pull, result, startedMs });
+    this.#turns.take({ connection, request, offset });
     return undefined;
   }
 
-  /** Second pass: whatever comes out is the answer, unless a filter refused all that had come. */
-  #answerHeld(held: HeldPull, isLast: boolean): void {
-    const { request, connection } = held;
+  /** Answers or holds a pull as things stand now: time may have passed since it came. */
+  #answer(waiting: WaitingPull, pass: PullPass, mayLoad: boolean): number | Promise<void> {
+    const { request, connection, offset } = waiting;
+    const { store, admission } = this.#context.parts;
     try {
       const startedMs = performance.now();
-      const pull = this.#check(request, held.offset);
-      const result = this.#read(pull);
-      if (!isLast && this.#holdAgain(held, pull, result)) return;
+      const pull = this.#check(request, offset);
+      const limit = this.#limit(pull);
+      const loading = mayLoad ? store.preload(request, offset, limit) : undefined;
+      if (loading !== undefined) return loading;
+      const result = store.pull(request, offset, limit);
+      if (pass === 'first' && this.#hold(connection, pull, result)) return 0;
+      if (pass === 'woken' && this.#holdAgain(waiting, pull, result)) return 0;
       this.#write(connection, { pull, result, startedMs });
+      return result.sizeBytes;
     } catch (reason) {
-      const refusal = refusalOf(reason, this.#context.parts.admission.current);
-      connection.respond(request.opaque, refusal);
+      connection.respond(request.opaque, refusalOf(reason, admission.current));
+      return 0;
     }
   }
 
   /** Waits on behind what the filter refused; the answer will tell how far that is. */
-  #holdAgain(held: HeldPull, { filter }: Pull, result: PullResult): boolean {
+  #holdAgain(held: WaitingPull, { filter }: Pull, result: PullResult): boolean {
     const isAtEnd = result.nextBeginOffset === result.maxOffset;
     const isNothing =
       result.status === 'NO_MATCHED_MESSAGE' || result.status === 'OFFSET_OVERFLOW_ONE';
-    if (filter === undefined || !isNothing || !isAtEnd) return false;
+    if (filter === undefined || !isNothing || !isAtEnd || !('deadlineMs' in held)) return false;
     return this.held.hold({ ...held, offset: result.nextBeginOffset });
   }
 
@@ -205,9 +213,9 @@ export class PullHandler {
     tables.offsets.commit(request, request.commitOffset);
   }
 
-  #read(pull: Pull): PullResult {
-    const { config, store } = this.#context.parts;
-    return store.pull(pull.request, pull.offset, {
+  #limit(pull: Pull): PullLimit {
+    const { config } = this.#context.parts;
+    return {
       messagesMax: Math.min(
         Math.max(pull.request.messagesMax, 1),
         config.maxTransferCountOnMessageInMemory,
@@ -216,7 +224,7 @@ export class PullHandler {
       tagCodes: pull.tagCodes,
       filter: pull.filter,
       cold: this.#cold(),
-    });
+    };
   }
 
   /** Where old data ends; undefined while the whole log is young. */
@@ -232,8 +240,9 @@ export class PullHandler {
     };
   }
 
-  #hold(connection: ServerConnection, pull: Pull): boolean {
+  #hold(connection: ServerConnection, pull: Pull, result: PullResult): boolean {
     const { request, offset, tagCodes } = pull;
+    if (codeOf(result, pull) !== ResponseCode.PULL_NOT_FOUND) return false;
     if ((request.sysFlag & PullSysFlag.SUSPEND) === 0) return false;
     const { admission, clock, config } = this.#context.parts;
     const wantedMs = config.longPollingEnable ? request.suspendMs : config.shortPollingTimeMills;

@@ -22,6 +22,8 @@ const TAIL_ENTRIES_MAX = 4096;
 /** A hole larger than this is not padded: the offset in the record must be wrong. */
 const PAD_ENTRIES_MAX = 50_000_000;
 const SCAN_ENTRIES = 4096;
+/** Entries of a read from a file, at least: what a usual pull looks at. */
+const READ_ENTRIES = 32;
 /** Entries of the first look: most queues of a large store are short. */
 const LOOK_ENTRIES = 64;
 
@@ -40,6 +42,8 @@ export interface QueueHome {
   readonly root: string;
   readonly fileSize: number;
   readonly files: QueueFiles;
+  /** What was read from a file last, by any queue: one pull looks at its entries several times. */
+  lastRead: { queue: ConsumeQueue; from: number; run: EntryRun } | undefined;
   /** Told when a queue gets its first entry that is not in a file. */
   noteDirty(queue: ConsumeQueue): void;
 }
@@ -61,6 +65,9 @@ export class ConsumeQueue implements QueueRef {
   #firstFile = -1;
   #lastFile = -1;
   #isDirty = false;
+  /** Start and name of the file that was asked for last. */
+  #pathStart = -1;
+  #path = '';
   /** Queue offset of the entry that was looked at last by itself, and what stands there. */
   #seen = -1;
   #seenPhysical = 0;
@@ -79,6 +86,14 @@ export class ConsumeQueue implements QueueRef {
   /** Entries are only in memory, or the newest ones are kept there too. */
   get hasTail(): boolean {
     return this.#tail.length > 0;
+  }
+
+  /** The piece of a file that holds entry n; undefined while it lies in the tail. */
+  placeOf(n: number): { file: string; position: number } | undefined {
+    if (n >= this.#tailStart) return undefined;
+    const at = n * CQ_ENTRY_BYTES;
+    const position = at % this.#home.fileSize;
+    return { file: this.#pathOf(at - position), position };
   }
 
   get isEmpty(): boolean {
@@ -149,19 +164,31 @@ export class ConsumeQueue implements QueueRef {
       const at = (n - this.#tailStart) * CQ_ENTRY_BYTES;
       return { bytes: this.#tail, at, count: Math.min(count, this.max - n) };
     }
+    return this.#lastRead(n, count) ?? this.#readFile(n, count);
+  }
+
+  #lastRead(n: number, count: number): EntryRun | undefined {
+    const last = this.#home.lastRead;
+    if (last === undefined || last.queue !== this || n < last.from) return undefined;
+    const { bytes, at, count: held } = last.run;
+    const skipped = n - last.from;
+    if (skipped + Math.min(count, READ_ENTRIES) > held) return undefined;
+    const left = Math.min(count, held - skipped);
+    return { bytes, at: at + skipped * CQ_ENTRY_BYTES, count: left };
+  }
+
+  #readFile(n: number, count: number): EntryRun {
     const position = n * CQ_ENTRY_BYTES;
     const inFile = position % this.#home.fileSize;
-    const wanted = Math.min(
-      count,
-      this.#tailStart - n,
-      (this.#home.fileSize - inFile) / CQ_ENTRY_BYTES,
-    );
-    const bytes = Buffer.allocUnsafe(wanted * CQ_ENTRY_BYTES);
+    const there = Math.min(this.#tailStart - n, (this.#home.fileSize - inFile) / CQ_ENTRY_BYTES);
+    const held = Math.min(Math.max(count, READ_ENTRIES), there);
+    const bytes = Buffer.allocUnsafe(held * CQ_ENTRY_BYTES);
     const fd = this.#home.files.open(this.#pathOf(position - inFile));
     const got = fs.readSync(fd, bytes, 0, bytes.length, inFile);
     // Why: behind the end of a short file stands nothing, not what this memory held before.
     if (got < bytes.length) bytes.fill(0, got);
-    return { bytes, at: 0, count: wanted };
+    this.#home.lastRead = { queue: this, from: n, run: { bytes, at: 0, count: held } };
+    return { bytes, at: 0, count: Math.min(count, held) };
   }
 
   /** Writes entries that are only in memory; the queue stays complete there until it returns. */
@@ -345,6 +372,7 @@ export class ConsumeQueue implements QueueRef {
   /** Everything below `end` is in the files, the tail is empty. */
   #setEnd(end: number, next = end): void {
     if (this.#seen >= end) this.#seen = -1;
+    if (this.#home.lastRead?.queue === this) this.#home.lastRead = undefined;
     this.#tail = NO_BYTES;
     this.#tailWords = NO_WORDS;
     this.max = end;
@@ -374,8 +402,13 @@ export class ConsumeQueue implements QueueRef {
     return position - (position % this.#home.fileSize);
   }
 
+  /** Why kept: to make it costs more than to read the entries of a pull. */
   #pathOf(fileStart: number): string {
-    return path.join(this.folder, mappedFileName(fileStart));
+    if (this.#pathStart !== fileStart) {
+      this.#path = path.join(this.folder, mappedFileName(fileStart));
+      this.#pathStart = fileStart;
+    }
+    return this.#path;
   }
 
   #noteFile(fileStart: number): void {

@@ -16,8 +16,11 @@ import { addToStretches, type Stretch } from './stretches.ts';
 const BLOCK_ENTRIES = 64;
 /** Entries looked at in one pull, as in Apache. */
 const ENTRIES_MAX = 16_000;
-/** Bytes of records looked at in one pull. */
+/** Bytes of records looked at in one pull; those from files are checked first and count more. */
 const BYTES_MAX = 4 * 1024 * 1024;
+const FILE_WEIGHT = 4;
+/** The same for a pull that reads files only. */
+export const FILE_BYTES_MAX = BYTES_MAX / FILE_WEIGHT;
 /** Steps of filters in one pull, about 20 ms. */
 const WORK_MAX = 400_000;
 /** Long properties cost more than one step: one more for so many bytes (a power of two). */
@@ -98,7 +101,8 @@ export class FilteredWalk {
       const offset = records[i]!;
       const size = records[i + 1]!;
       const at = offset - stretch.from;
-      this.#isFull ||= this.#isBeyond(size) || !(isInRing || this.#isSound(bytes, at, offset));
+      this.#isFull ||=
+        this.#isBeyond(size, isInRing) || !(isInRing || this.#isSound(bytes, at, offset));
       if (this.#isFull) return i / 2;
       this.#judged++;
       if (this.#isWanted(bytes, at, size)) this.#add(bytes.subarray(at, at + size));
@@ -114,9 +118,9 @@ export class FilteredWalk {
   }
 
   /** Whether a record of this size is beyond what one pull may look at or give; the first never is. */
-  #isBeyond(size: number): boolean {
+  #isBeyond(size: number, isInRing: boolean): boolean {
     const { messageCount, sizeBytes } = this.#result;
-    this.#bytes += size;
+    this.#bytes += isInRing ? size : size * FILE_WEIGHT;
     if (messageCount >= this.#limit.messagesMax) return true;
     if (messageCount > 0 && sizeBytes + size > this.#limit.bytesMax) return true;
     return this.#judged > 0 && (this.#bytes > BYTES_MAX || this.#work > WORK_MAX);

@@ -10,7 +10,7 @@ import type { LogFiles } from '../log/log-files.ts';
 import { int32At, int64At } from '../log/record-bytes.ts';
 import type { LogView } from '../read/log-view.ts';
 import type { ConsumeQueue, EntryRun } from './consume-queue.ts';
-import { FilteredWalk } from './filtered-walk.ts';
+import { FILE_BYTES_MAX, FilteredWalk } from './filtered-walk.ts';
 import { addToStretches, type Stretch } from './stretches.ts';
 
 /** Entries looked at in one pull when a filter rejects most of them. */
@@ -18,12 +18,21 @@ const SCAN_ENTRIES_MAX = 16_000;
 /** Room for what a pull reads from files; a pull that needs more gets buffers of its own. */
 const ROOM_BYTES = 512 * 1024;
 
+/** The entries a pull wants, where their records lie, and where it goes on. */
+interface Selection {
+  status: PullStatus;
+  next: number;
+  stretches: Stretch[];
+}
+
 export class Puller {
   readonly #view: LogView;
   readonly #files: LogFiles;
   /** Why reused: a fresh buffer per read costs its page faults, as much as the copy itself. */
   readonly #room: Buffer = Buffer.allocUnsafeSlow(ROOM_BYTES);
   #roomUsed = 0;
+  /** What places() found, for the pull that follows in the same tick with the same limit object. */
+  #placed: (Selection & { queue: ConsumeQueue; from: number; limit: PullLimit }) | undefined;
 
   constructor(view: LogView, files: LogFiles) {
     this.#view = view;
@@ -39,19 +48,30 @@ export class Puller {
     if (queue === undefined) return emptyResult('NO_MATCHED_LOGIC_QUEUE', 0, undefined);
     const refused = outside(queue, from);
     if (refused !== undefined) return refused;
-    const { cold } = limit;
-    if (cold === undefined || queue.physicalAt(from) >= cold.below) {
-      return this.#pull(queue, from, limit);
+    return this.#pull(queue, from, limit);
+  }
+
+  /**
+   * Where such a pull reads the log: all that it may serve. A filter judges later, so what it may look at
+   * is here, served or not. The limit must be made for this one pull.
+   */
+  places(queue: ConsumeQueue, from: number, limit: PullLimit): readonly Stretch[] {
+    if (limit.filter === undefined) {
+      const selection = this.#select(queue, from, this.#bounded(queue, from, limit));
+      this.#placed = { ...selection, queue, from, limit };
+      return selection.stretches;
     }
-    const messagesMax = Math.min(limit.messagesMax, cold.messagesMax);
-    return this.#pull(queue, from, { ...limit, messagesMax, bytesMax: cold.bytesMax });
+    const looked = { messagesMax: SCAN_ENTRIES_MAX, bytesMax: FILE_BYTES_MAX };
+    return this.#select(queue, from, { ...limit, ...looked }).stretches;
   }
 
   #pull(queue: ConsumeQueue, from: number, limit: PullLimit): PullResult {
-    if (limit.filter !== undefined) return this.#filtered(queue, from, limit.filter, limit);
-    const stretches: Stretch[] = [];
-    const walk = this.#select(queue, from, { ...limit, stretches });
-    const result = emptyResult(walk.status, walk.next, queue);
+    const { filter } = limit;
+    if (filter !== undefined) {
+      return this.#filtered(queue, from, filter, this.#bounded(queue, from, limit));
+    }
+    const { status, next, stretches } = this.#selection(queue, from, limit);
+    const result = emptyResult(status, next, queue);
     for (const stretch of stretches) {
       if (!this.#collect(stretch, result)) {
         result.nextBeginOffset = queueOffset(this.#queueOffsetOf(queue, from, result));
@@ -59,6 +79,20 @@ export class Puller {
       }
     }
     return result;
+  }
+
+  #selection(queue: ConsumeQueue, from: number, limit: PullLimit): Selection {
+    const placed = this.#placed;
+    this.#placed = undefined;
+    const isSame = placed?.limit === limit && placed.queue === queue && placed.from === from;
+    return isSame ? placed : this.#select(queue, from, this.#bounded(queue, from, limit));
+  }
+
+  #bounded(queue: ConsumeQueue, from: number, limit: PullLimit): PullLimit {
+    const { cold } = limit;
+    if (cold === undefined || queue.physicalAt(from) >= cold.below) return limit;
+    const messagesMax = Math.min(limit.messagesMax, cold.messagesMax);
+    return { ...limit, messagesMax, bytesMax: cold.bytesMax };
   }
 
   #filtered(queue: ConsumeQueue, from: number, filter: RecordFilter, limit: PullLimit): PullResult {
@@ -70,7 +104,8 @@ export class Puller {
   }
 
   /** Chooses entries; stops at the limits. */
-  #select(queue: ConsumeQueue, from: number, limit: PullLimit & { stretches: Stretch[] }) {
+  #select(queue: ConsumeQueue, from: number, limit: PullLimit): Selection {
+    const stretches: Stretch[] = [];
     const logMin = this.#files.minOffset;
     const last = Math.min(queue.max, from + SCAN_ENTRIES_MAX);
     let status: PullStatus = 'NO_MATCHED_MESSAGE';
@@ -86,17 +121,17 @@ export class Puller {
         if (size === CQ_BLANK_SIZE || offset < logMin) {
           if (count === 0) status = 'MESSAGE_WAS_REMOVING';
         } else if (isWanted(run, at, limit.tagCodes)) {
-          if (count >= limit.messagesMax) return { status, next };
-          if (count > 0 && bytes + size > limit.bytesMax) return { status, next };
+          if (count >= limit.messagesMax) return { status, next, stretches };
+          if (count > 0 && bytes + size > limit.bytesMax) return { status, next, stretches };
           status = 'FOUND';
           count++;
           bytes += size;
-          addToStretches(limit.stretches, this.#files, offset, size);
+          addToStretches(stretches, this.#files, offset, size);
         }
         next++;
       }
     }
-    return { status, next };
+    return { status, next, stretches };
   }
 
   /** Adds the bytes of a stretch; false when a damaged record cut it short. */

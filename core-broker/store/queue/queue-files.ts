@@ -12,17 +12,22 @@ const { O_RDWR, O_CREAT } = fs.constants;
 export class QueueFiles {
   readonly #handles = new Map<string, number>();
   readonly dirty = new Set<string>();
+  /** Opened last: asked for again, it needs no new place in the order. */
+  #newest = '';
 
   /** Handle of a file; created at full size when `size` is given. */
   open(file: string, size?: number): number {
     const known = this.#handles.get(file);
     if (known !== undefined) {
+      if (file === this.#newest) return known;
+      this.#newest = file;
       this.#handles.delete(file);
       this.#handles.set(file, known);
       return known;
     }
     const fd = size === undefined ? fs.openSync(file, O_RDWR) : createSized(file, size);
     this.#handles.set(file, fd);
+    this.#newest = file;
     if (this.#handles.size > HANDLES_MAX) this.#closeOldest();
     return fd;
   }

@@ -5,7 +5,7 @@ import { LIMITS } from '../../base/index.ts';
 import type { LogFiles } from '../log/log-files.ts';
 
 /** Bytes between two records of one queue that are read along rather than skipped. */
-const READ_GAP_BYTES = 4_096;
+const READ_GAP_BYTES = 8_192;
 
 /** Records that lie near each other and are read in one go. */
 export interface Stretch {

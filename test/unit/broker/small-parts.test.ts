@@ -6,6 +6,7 @@ import {
   type HeldPull,
   HeldPulls,
   type PullRequest,
+  PullTurns,
 } from '../../../core-broker/broker/pull/index.ts';
 import { refusalOf, refuse } from '../../../core-broker/broker/response-codes.ts';
 import { clampLevel, parseDelayLevels } from '../../../core-broker/broker/schedule/index.ts';
@@ -67,10 +68,22 @@ describe('held pulls', () => {
     deadlineMs: 1_000,
   });
   const settled = () => new Promise<void>((resolve) => queueMicrotask(() => resolve()));
+  const heldPulls = (onAnswer: (offset: number) => void, time = clock) =>
+    new HeldPulls(
+      time,
+      new PullTurns({
+        clock: time,
+        afterWrites: setImmediate,
+        answer: ({ offset }) => {
+          onAnswer(offset);
+          return 0;
+        },
+      }),
+    );
 
   test('an arrival wakes those it can satisfy, once per round', async () => {
     const woken: number[] = [];
-    const held = new HeldPulls(clock, (one) => woken.push(one.offset));
+    const held = heldPulls((offset) => woken.push(offset));
     held.hold(pull(5));
     held.hold(pull(9));
     held.hold(pull(5, new Set([77])));
@@ -89,7 +102,7 @@ describe('held pulls', () => {
   test('many that wake at once share turns of the loop, in order; answerAll waits for none', async () => {
     const woken: number[] = [];
     const slow = { ...clock, monotonicMs: () => woken.length * 10 };
-    const held = new HeldPulls(slow, (one) => woken.push(one.offset));
+    const held = heldPulls((offset) => woken.push(offset), slow);
     const wake = () => {
       for (const offset of [1, 2, 3]) held.hold(pull(offset));
       held.onArrival({ topic: 'T', queueId: 0 }, 9, 1);
@@ -111,7 +124,7 @@ describe('held pulls', () => {
 
   test('answerAll leaves nobody waiting and answers each once', async () => {
     const woken: number[] = [];
-    const held = new HeldPulls(clock, (one) => woken.push(one.offset));
+    const held = heldPulls((offset) => woken.push(offset));
     held.hold(pull(1));
     held.hold(pull(2));
     held.answerAll();
@@ -123,7 +136,7 @@ describe('held pulls', () => {
 
   test('a closed connection is not answered', async () => {
     const woken: number[] = [];
-    const held = new HeldPulls(clock, (one) => woken.push(one.offset));
+    const held = heldPulls((offset) => woken.push(offset));
     const gone = pull(1);
     held.hold(gone);
     (gone.connection as { isOpen: boolean }).isOpen = false;
