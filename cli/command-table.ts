@@ -244,7 +244,10 @@ const backups: CommandRow[] = [
       drConfig,
       repository,
       { flags: '--into <folder>', description: 'empty folder for the store', required: true },
-      { flags: '--to-time <time>', description: 'stop at this store time (ISO 8601)' },
+      {
+        flags: '--to-time <time>',
+        description: 'stop at this store time (ISO 8601, as dr admin takes it)',
+      },
       { flags: '--to-offset <offset>', description: 'stop at this log offset', number: true },
       output,
     ],

@@ -29,7 +29,7 @@ export const EXIT_TEXT: Record<number, string> = {
   4: 'refused by a safety check, nothing changed',
   5: 'rolled back, nothing changed',
   6: 'stopped after the point of no return, run resume',
-  7: 'another operation or process holds the lock',
+  7: 'another operation or process holds the lock or the port',
   8: 'would lose data and that was not accepted',
   9: 'verification failed',
   10: 'not found',

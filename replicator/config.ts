@@ -1,6 +1,7 @@
 // The section `link` of dr.yaml: every key with unit, default, bounds and one sentence; unknown keys
 // are errors. Where the source is comes from `regions`; only what differs from it stands here.
 import { z } from 'zod';
+import { parseHostPort } from '../core-broker/base/index.ts';
 
 const ms = (min: number, max: number) => z.number().int().min(min).max(max);
 const bytes = (min: number, max: number) => z.number().int().min(min).max(max);
@@ -9,7 +10,7 @@ const names = z.array(z.string().min(1).max(255)).max(10_000).default([]);
 export const linkConfigSchema = z.strictObject({
   haAddress: z
     .string()
-    .regex(/^\[?[^\s,;]+\]?:\d{1,5}$/, 'host:port expected')
+    .refine((text) => parseHostPort(text) !== undefined, 'host:port expected')
     .optional()
     .describe('HA port to copy from when it is not the one the source names, host:port.'),
   sampleMs: ms(20, 200)

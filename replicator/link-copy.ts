@@ -2,7 +2,7 @@
 // The log itself is the checkpoint: where to go on is asked of the sink, and within one process of #end,
 // because a connection may have ended in the middle of a record.
 // Order: checked -> fsync -> first report (it is an acknowledgement) -> bytes -> checked -> fsync -> next.
-// Traps of the classic protocol handled here (reference ha.md): report 0 means "last file only", so a log
+// Traps of the classic protocol handled here: report 0 means "last file only", so a log
 // that begins at 0 is asked for from byte 1 and byte 0, always 0, is put back; the sink checks the record.
 import { epoch as asEpoch, createLog, DrError, type Epoch } from '../core-broker/base/index.ts';
 import { orAborted } from './abortable.ts';

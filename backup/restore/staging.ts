@@ -9,6 +9,7 @@ import * as path from 'node:path';
 import {
   DrError,
   fsyncFolderSync,
+  makeFolder,
   readTextIfExists,
   writeAtomicSync,
 } from '../../core-broker/base/index.ts';
@@ -55,7 +56,7 @@ export class Staging {
    * process restores there
    */
   static open(target: string, wanted: Omit<StagingState, 'phase' | 'startedMs' | 'pid'>): Staging {
-    fs.mkdirSync(target, { recursive: true });
+    makeFolder(target);
     const folder = path.join(target, STAGING);
     const text = readTextIfExists(path.join(folder, 'plan.json'));
     const known = text === undefined ? undefined : (JSON.parse(text) as StagingState);

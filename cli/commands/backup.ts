@@ -8,6 +8,7 @@ import {
   type VerifyDepth,
 } from '../../backup/index.ts';
 import { DrError } from '../../core-broker/base/index.ts';
+import { resolveTime } from '../../core-broker/client/index.ts';
 import { type CommandInput, textOf } from '../command.ts';
 import { backupConfigOf } from '../config/backup-config.ts';
 import type { DrConfig } from '../config/dr-config.ts';
@@ -174,10 +175,7 @@ export function runRestore(input: CommandInput): Promise<number> {
 function cutOf(input: CommandInput): RestoreCut | undefined {
   const time = textOf(input.options['toTime']);
   const offset = input.options['toOffset'];
-  const timeMs = time === undefined ? undefined : Date.parse(time);
-  if (timeMs !== undefined && Number.isNaN(timeMs)) {
-    throw new DrError('USAGE', `--to-time ${time}: not a time like 2026-11-20T03:00:00Z`);
-  }
+  const timeMs = time === undefined ? undefined : resolveTime(time, Date.now());
   if (timeMs !== undefined && typeof offset === 'number') {
     throw new DrError('USAGE', 'say --to-time or --to-offset, not both');
   }

@@ -1,9 +1,8 @@
 // The operator's verbs: switchover, failover, resume, abort; status, plan, ready; activate, relay stop.
 // Each opens the controller over dr.yaml, shows progress on stderr and prints one answer on stdout.
 import { randomUUID } from 'node:crypto';
-import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { assertNever, DrError } from '../../core-broker/base/index.ts';
+import { assertNever, DrError, makeFolder } from '../../core-broker/base/index.ts';
 import { createDrClient, createPeerClient, type DrClient } from '../../core-broker/client/index.ts';
 import { DR_CODE, type DrStatus } from '../../core-broker/protocol/index.ts';
 import {
@@ -43,7 +42,7 @@ async function atDesk<T>(input: CommandInput, work: (desk: Desk) => Promise<T>):
     storeConfig.kind === 'sqlite'
       ? { ...storeConfig, path: config.resolve(storeConfig.path) }
       : storeConfig;
-  if (resolved.kind === 'sqlite') fs.mkdirSync(path.dirname(resolved.path), { recursive: true });
+  if (resolved.kind === 'sqlite') makeFolder(path.dirname(resolved.path));
   const store = await openControlStore(resolved);
   const drClient = createDrClient({ secret: config.secret });
   const peerClient = createPeerClient();

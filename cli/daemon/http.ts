@@ -1,7 +1,12 @@
 // The daemon's HTTP door: is it alive, is it ready and why not, what does it see, its metrics.
 // Read-only. Commands go over signed requests to the broker, never over HTTP.
 import fastify, { type FastifyInstance } from 'fastify';
-import { METRICS_CONTENT_TYPE, renderMetrics, type Service } from '../../core-broker/base/index.ts';
+import {
+  listenProblem,
+  METRICS_CONTENT_TYPE,
+  renderMetrics,
+  type Service,
+} from '../../core-broker/base/index.ts';
 
 export interface Health {
   /** Green only if every part is. */
@@ -37,7 +42,13 @@ export class HttpEndpoint implements Service {
   }
 
   async start(): Promise<void> {
-    await this.#server.listen({ host: this.#options.host, port: this.#options.port });
+    const { host, port } = this.#options;
+    try {
+      await this.#server.listen({ host, port });
+    } catch (reason) {
+      const place = { what: 'health and metrics', host, port };
+      throw listenProblem(reason as NodeJS.ErrnoException, place);
+    }
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,4 @@
-// Small state files that survive a crash at any point: old content or new content, never a mix.
+// Folders, and small state files that survive a crash at any point: old content or new content, never a mix.
 // Order: write tmp -> fsync tmp -> (keep .bak) -> rename -> fsync the folder. Durable on return.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -29,6 +29,23 @@ export function writeAtomicSync(
   if (options.keepBackup && fs.existsSync(file)) fs.copyFileSync(file, `${file}.bak`);
   fs.renameSync(tmp, file);
   fsyncFolderSync(path.dirname(file));
+}
+
+/**
+ * A folder and those above it, where they are missing.
+ * Why not Node's own way: below /proc, where nothing can be made, that never returns.
+ * @throws system errors unchanged; EEXIST when a file stands there
+ */
+export function makeFolder(folder: string): void {
+  if (fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  const above = path.dirname(folder);
+  if (above !== folder) makeFolder(above);
+  try {
+    fs.mkdirSync(folder);
+  } catch (reason) {
+    // Expected: another process made it meanwhile.
+    if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw reason;
+  }
 }
 
 /** Makes a rename, create or unlink in this folder durable. */

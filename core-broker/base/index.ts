@@ -11,6 +11,7 @@ export * from './metrics.ts';
 export * from './properties.ts';
 export * from './retry.ts';
 export * from './service.ts';
+export * from './settings/listening.ts';
 export * from './settings/lists.ts';
 export * from './settings/table.ts';
 export * from './state/active-region.ts';

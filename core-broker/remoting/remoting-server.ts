@@ -4,7 +4,7 @@
 // sockets, as `onread` does for clients; Node offers that for accepted sockets only by rebuilding them
 // from their handle, so it is off unless asked for. See accepted-socket.ts.
 import * as net from 'node:net';
-import { createLog, DrError, gauge, LIMITS } from '../base/index.ts';
+import { createLog, gauge, LIMITS, listenProblem } from '../base/index.ts';
 import { canReuse, type ReceiveMode, startReading } from './accepted-socket.ts';
 import type { FrameListener, ServerConnection } from './door.ts';
 import type { PartialBudget } from './frame-reader.ts';
@@ -68,12 +68,12 @@ export class RemotingServer implements ConnectionHost {
     this.partial = { usedBytes: 0, maxBytes };
   }
 
-  /** Opens the main port. @returns the real port @throws DrError NETWORK */
+  /** Opens the main port. @returns the real port @throws DrError LOCKED, CONFIG */
   listen(): Promise<number> {
     return this.listenAlso(this.#options.port);
   }
 
-  /** Opens one more port with the same listener. @returns the real port @throws DrError NETWORK */
+  /** Opens one more port with the same listener. @returns the real port @throws DrError LOCKED, CONFIG */
   listenAlso(port: number): Promise<number> {
     const { host } = this.#options;
     const reused = this.#options.receive === 'reused';
@@ -81,14 +81,7 @@ export class RemotingServer implements ConnectionHost {
       this.#accept(socket),
     );
     return new Promise((resolve, reject) => {
-      server.once('error', (cause) => {
-        reject(
-          new DrError('NETWORK', `cannot listen on ${host}:${port}: ${cause.message}`, {
-            cause,
-            hint: 'dr doctor -c FILE names the process that holds a port; or choose another one',
-          }),
-        );
-      });
+      server.once('error', (cause) => reject(listenProblem(cause, { what: 'server', host, port })));
       server.listen({ host, port, backlog: 1024 }, () => {
         server.on('error', (reason) => log.warn('listener.failed', reason.message));
         this.#servers.push(server);

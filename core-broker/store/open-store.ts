@@ -2,7 +2,7 @@
 // Order: the abort marker is written after recovery succeeded and removed only by a clean close, so a
 // crash at any point is seen by the next boot; a refused boot changes nothing.
 import * as fs from 'node:fs';
-import { DrError, fsyncFolderSync, LIMITS } from '../base/index.ts';
+import { DrError, fsyncFolderSync, LIMITS, makeFolder } from '../base/index.ts';
 import { Housekeeping } from './boot/housekeeping.ts';
 import { recover } from './boot/recovery.ts';
 import { StoreLock } from './boot/store-lock.ts';
@@ -44,7 +44,8 @@ export async function openStore(
   layer: FileLayer = systemFiles,
 ): Promise<MessageStore> {
   const layout = storeLayout(options.rootDir, options.commitLogDir);
-  makeRoot(layout.root);
+  makeUsable(layout.root, 'storePathRootDir');
+  makeUsable(layout.commitLog, 'storePathCommitLog');
   const lock = StoreLock.take(layout);
   const closers: (() => void)[] = [() => lock.release()];
   try {
@@ -55,15 +56,15 @@ export async function openStore(
   }
 }
 
-function makeRoot(root: string): void {
+function makeUsable(folder: string, key: string): void {
   try {
-    fs.mkdirSync(root, { recursive: true });
-    fs.accessSync(root, fs.constants.W_OK);
+    makeFolder(folder);
+    fs.accessSync(folder, fs.constants.W_OK);
   } catch (cause) {
     const why = (cause as NodeJS.ErrnoException).code ?? 'unusable';
-    throw new DrError('CONFIG', `${root}: cannot be used as a store (${why})`, {
+    throw new DrError('CONFIG', `${folder}: cannot be used as a store (${why})`, {
       cause,
-      hint: 'storePathRootDir must name a folder that this user may make and write',
+      hint: `${key} must name a folder that this user may make and write`,
     });
   }
 }

@@ -3,7 +3,7 @@
 // Nothing on that side validates a position, so everything that looks wrong stops the link here.
 // Lag in messages is bytes divided by the broker's mean message size: an estimate, and per-queue maxima
 // are not sampled: a loss statement for a stock source counts bytes. A 4.9.7 broker answers 28 with an
-// exception during its first second: like any error of a call it is tried again. Source: ha.md.
+// exception during its first second: like any error of a call it is tried again. Source: RocketMQ's classic HA.
 import { DrError } from '../../core-broker/base/index.ts';
 import type { BrokerAdmin } from '../../core-broker/client/index.ts';
 import { decodeRecord } from '../../core-broker/protocol/index.ts';

@@ -3,7 +3,7 @@
 // Bytes are handed on as views of the chunk, at once, also when their frame is not complete: a record
 // may be split anyway, and the sink takes any bytes that continue the log.
 // Invariant: every frame starts exactly where the last one ended; anything else ends the connection.
-// Source: reference ha.md section 1.
+// Source: RocketMQ HAConnection, layout only.
 import { DrError } from '../../core-broker/base/index.ts';
 
 export const HA_HEADER_BYTES = 12;

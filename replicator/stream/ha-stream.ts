@@ -2,7 +2,7 @@
 // the disk or the bandwidth cap asks for it, and notices when the peer is gone without a word.
 // The one idea: TCP's window is the queue. While we do not read, the source stops; nothing is buffered
 // here beyond one read. Ends exactly once, with the reason; the owner decides about reconnecting.
-// Source: reference node-hot-path.md section 4 (onread, 256 KiB).
+// Source: ours; one buffer (onread) makes no garbage, however much is copied.
 import * as net from 'node:net';
 import { DrError, sleep } from '../../core-broker/base/index.ts';
 import { encodeReport, HaFrameReader } from './ha-frames.ts';

@@ -2,10 +2,9 @@
 // WAL and synchronous=FULL: an answered write survives a power loss. Every change is one IMMEDIATE
 // transaction, so a check and its write are one step for all openers. Lease times are wall clock
 // (all openers share the machine). Source: ours; node:sqlite.
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type Clock, DrError, systemClock } from '../../core-broker/base/index.ts';
+import { type Clock, DrError, makeFolder, systemClock } from '../../core-broker/base/index.ts';
 import type {
   ControlStore,
   JournalEntry,
@@ -63,7 +62,7 @@ class SqliteControlStore implements ControlStore {
   readonly #watches = new Set<NodeJS.Timeout>();
 
   constructor(options: SqliteControlStoreOptions) {
-    if (options.path !== ':memory:') fs.mkdirSync(path.dirname(options.path), { recursive: true });
+    if (options.path !== ':memory:') makeFolder(path.dirname(options.path));
     this.#clock = options.clock ?? systemClock;
     this.#db = new DatabaseSync(options.path, { timeout: BUSY_TIMEOUT_MS });
     this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');

@@ -64,7 +64,7 @@ export function loadGatewayConfig(file: string): GatewayConfig {
   const { values, warnings } = readSettings(
     properties,
     { ...GATEWAY_KEYS, ...GATEWAY_TLS_KEYS },
-    new Set(),
+    new Map(),
   );
   for (const key of Object.keys(GATEWAY_KEYS) as (keyof typeof GATEWAY_KEYS)[]) {
     if (values[key] === '') throw keyError(properties, key, 'must be given');

@@ -16,6 +16,7 @@ import {
   gauge,
   type HostPort,
   LIMITS,
+  listenProblem,
   sleep,
 } from '../../core-broker/base/index.ts';
 import { Passage } from './passage.ts';
@@ -114,14 +115,8 @@ export class Lane {
       });
     });
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => {
-        const at = `${this.#listen.host}:${port}`;
-        reject(
-          new DrError('NETWORK', `gateway for ${this.#brokerName}: cannot listen on ${at}`, {
-            cause,
-          }),
-        );
-      });
+      const place = { what: `gateway for ${this.#brokerName}`, host: this.#listen.host, port };
+      server.once('error', (cause) => reject(listenProblem(cause, place)));
       server.listen({ port, host: this.#listen.host, backlog: 1024 }, resolve);
     });
     server.on('error', (reason) => {

@@ -1,8 +1,7 @@
 // Admin actions that write what a cluster is to files, in the form mqadmin writes: metadata.json,
 // configs.json, metrics.json under one folder. A file appears whole or not at all.
-import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { DrError, writeAtomicSync } from '../../../core-broker/base/index.ts';
+import { DrError, makeFolder, writeAtomicSync } from '../../../core-broker/base/index.ts';
 import {
   groupTable,
   readSettings,
@@ -18,7 +17,7 @@ function write(call: AdminCall, name: string, value: object): AdminAnswer {
   const folder = path.resolve(call.text('filePath') ?? './rocketmq-export');
   const file = path.join(folder, name);
   try {
-    fs.mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     writeAtomicSync(file, `${JSON.stringify(value, null, 2)}\n`);
   } catch (cause) {
     throw new DrError('USAGE', `${file}: cannot be written (${(cause as Error).message})`, {

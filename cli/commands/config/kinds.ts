@@ -97,7 +97,7 @@ function eachKey(file: PropertiesFile, kind: Exclude<Kind, 'dr'>, found: Finding
     try {
       if (kind === 'broker') compileBrokerConfig(alone);
       else if (kind === 'nameserver') readSettings(alone, NAMESERVER_TABLE, INERT_KEYS);
-      else readSettings(alone, GATEWAY_TABLE, new Set());
+      else readSettings(alone, GATEWAY_TABLE, new Map());
     } catch (reason) {
       const { message, hint } = DrError.from(reason);
       found.problems.push({ message, hint });

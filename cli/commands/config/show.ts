@@ -66,7 +66,7 @@ function rowsOf(file: string, kind: Kind): Shown[] {
   if (kind === 'broker') return brokerRows(properties);
   if (kind === 'nameserver') return nameserverRows(properties);
   loadGatewayConfig(file);
-  const { values } = readSettings(properties, GATEWAY_TABLE, new Set());
+  const { values } = readSettings(properties, GATEWAY_TABLE, new Map());
   return Object.entries(values).map(([key, value]) => ({
     key,
     value,

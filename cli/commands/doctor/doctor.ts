@@ -20,7 +20,7 @@ export async function runDoctor(input: CommandInput): Promise<number> {
   const nameservers = [...new Set([...given, ...plan.nameservers])];
   const findings: Finding[] = [
     ...plan.findings,
-    ...(await portFindings(plan.ports)),
+    ...(await portFindings(plan.ports, new Set(plan.files))),
     ...limitFindings(),
     ...[...new Set(plan.folders)].flatMap((folder) => diskFindings(folder)),
     ...(await clockFindings()),

@@ -14,6 +14,8 @@ import type { PortWish } from './machine.ts';
 
 /** What a set of files asks of this machine. */
 export interface Plan {
+  /** All of the set, with their whole paths. */
+  files: string[];
   findings: Finding[];
   ports: PortWish[];
   folders: string[];
@@ -33,6 +35,7 @@ const DEFAULT_PORTS: PortWish[] = [
 /** @param file undefined: Apache's default ports and this folder */
 export function planOf(file: string | undefined): Plan {
   const plan: Plan = {
+    files: [],
     findings: [],
     ports: [],
     folders: [],
@@ -47,6 +50,7 @@ export function planOf(file: string | undefined): Plan {
 }
 
 function addFile(plan: Plan, file: string, kind: Kind): void {
+  plan.files.push(path.resolve(file));
   const { problems, warnings } = findingsOf(file, kind);
   for (const { message, hint } of problems) {
     plan.findings.push(finding('config', file, ['bad', message, hint ?? 'mend this line']));

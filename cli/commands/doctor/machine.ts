@@ -19,15 +19,18 @@ export interface PortWish {
   what: string;
 }
 
-export async function portFindings(wishes: PortWish[]): Promise<Finding[]> {
+/** @param files  configuration files the wishes come from: a process started with one is meant by it */
+export async function portFindings(
+  wishes: PortWish[],
+  files: ReadonlySet<string> = new Set(),
+): Promise<Finding[]> {
   const found: Finding[] = [];
   for (const wish of wishes) {
     const check = `${wish.port} (${wish.what})`;
     const problem = wish.port === 0 ? undefined : await tryListen(wish);
     if (problem === undefined) found.push(finding('ports', check, ['ok', 'free']));
     else if (problem === 'EADDRINUSE') {
-      const advice = 'fine when this is the service itself; else stop it or choose another port';
-      found.push(finding('ports', check, ['warn', `taken by ${holderOf(wish.port)}`, advice]));
+      found.push(takenFinding(check, holderOf(wish.port), files));
     } else {
       const advice = 'choose a local address and a port this user may open';
       found.push(finding('ports', check, ['bad', `cannot be opened: ${problem}`, advice]));
@@ -44,17 +47,50 @@ function tryListen({ host, port }: PortWish): Promise<string | undefined> {
   });
 }
 
-/** Process that listens on a port, as far as this user may see. */
-export function holderOf(port: number): string {
+function takenFinding(
+  check: string,
+  holder: Holder | undefined,
+  files: ReadonlySet<string>,
+): Finding {
+  const who = holder === undefined ? 'a process of another user' : nameOf(holder);
+  if (holder !== undefined && configFilesOf(holder).some((file) => files.has(file))) {
+    return finding('ports', check, ['ok', `in use by the running ${who}`]);
+  }
+  const advice = 'fine when this is the service itself; else stop it or choose another port';
+  return finding('ports', check, ['warn', `taken by ${who}`, advice]);
+}
+
+export interface Holder {
+  pid: number;
+  /** Words divided by zero bytes, as the kernel keeps them. */
+  commandLine: string;
+}
+
+const nameOf = ({ pid, commandLine }: Holder): string =>
+  `process ${pid} (${programOf(commandLine).slice(0, 60)})`;
+
+/** Files that a process of this program was started with. */
+function configFilesOf({ pid, commandLine }: Holder): string[] {
+  const words = commandLine.split('\0');
+  const folder = readLink(`/proc/${pid}/cwd`);
+  return words.flatMap((word, at) => {
+    const isGiven = word === '-c' || word === '--config';
+    const file = isGiven ? words[at + 1] : /^--config=(.+)$/.exec(word)?.[1];
+    return file === undefined ? [] : [path.resolve(folder, file)];
+  });
+}
+
+/** Process that listens on a port; undefined when this user may not see it. */
+export function holderOf(port: number): Holder | undefined {
   const inodes = listeningInodes(port);
   for (const pid of readFolder('/proc').filter((name) => /^\d+$/.test(name))) {
     for (const fd of readFolder(`/proc/${pid}/fd`)) {
       const inode = /^socket:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/fd/${fd}`))?.[1];
       if (inode === undefined || !inodes.has(inode)) continue;
-      return `process ${pid} (${programOf(readText(`/proc/${pid}/cmdline`)).slice(0, 60)})`;
+      return { pid: Number(pid), commandLine: readText(`/proc/${pid}/cmdline`) };
     }
   }
-  return 'a process of another user';
+  return undefined;
 }
 
 /** A command line as an operator knows it: without the interpreter, its options and long paths. */

@@ -86,6 +86,17 @@ export function parseSetting(
   return { problem: `'${text}' is not a whole number in ${setting.min}..${setting.max}${tail}` };
 }
 
+/** Words `key=value` -> a table of keys that are known without effect, with their defaults. */
+export function parseDefaults(text: string): ReadonlyMap<string, string> {
+  const pairs = text.trim().split(/\s+/);
+  return new Map(
+    pairs.map((pair): [string, string] => {
+      const cut = pair.indexOf('=');
+      return [pair.slice(0, cut), pair.slice(cut + 1)];
+    }),
+  );
+}
+
 export interface SettingsRead<T extends SettingTable> {
   values: SettingsOf<T>;
   /** Complaints that do not stop the start: known keys without effect, as `file:line: text`. */
@@ -96,13 +107,14 @@ export interface SettingsRead<T extends SettingTable> {
 
 /**
  * Reads a whole file by its table.
- * @param inert keys that Apache knows and this program does not act on
+ * @param inert keys that Apache knows and this program does not act on, with their defaults: who sets
+ *   another value is warned
  * @throws DrError CONFIG at the first unknown key or unusable value
  */
 export function readSettings<T extends SettingTable>(
   file: PropertiesFile,
   table: T,
-  inert: ReadonlySet<string>,
+  inert: ReadonlyMap<string, string>,
 ): SettingsRead<T> {
   const values = initialSettings(table) as Record<string, number | boolean | string>;
   const warnings: string[] = [];
@@ -116,9 +128,10 @@ export function readSettings<T extends SettingTable>(
       values[key] = parsed.value;
     } else if (inert.has(key)) {
       ignored.set(key, text);
+      if (text === inert.get(key)) continue;
       warnings.push(`${file.path}:${line}: ${key} is known but has no effect here`);
     } else {
-      const near = nearestKey(key, [...Object.keys(table), ...inert]);
+      const near = nearestKey(key, [...Object.keys(table), ...inert.keys()]);
       throw configError(at, `${key}: unknown key`, near && `did you mean ${near}?`);
     }
   }

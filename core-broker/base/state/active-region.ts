@@ -2,10 +2,9 @@
 // server, gateway). Invariant: the epoch only grows, also over restarts, and a change is on disk before
 // anybody is told or routed by it. A file that cannot be trusted stops the start: guessing would allow
 // an old flip to win. File: one JSON object with a CRC over its other fields. Source: ours.
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { crc32 } from 'node:zlib';
-import { readTextIfExists, writeAtomicSync } from '../atomic-file.ts';
+import { makeFolder, readTextIfExists, writeAtomicSync } from '../atomic-file.ts';
 import { DrError } from '../errors.ts';
 
 const VERSION = 1;
@@ -34,7 +33,7 @@ export class ActiveRegionRegister {
    * @throws DrError CORRUPT when the file exists and does not hold together
    */
   static open(file: string, initialRegion: string): ActiveRegionRegister {
-    fs.mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
     const text = readTextIfExists(file);
     const initial = { region: initialRegion, epoch: 0, opId: '' };
     return new ActiveRegionRegister(file, text === undefined ? initial : decode(file, text));

@@ -1,8 +1,9 @@
 // Keys of Apache 4.9 and 5.x brokers that load without an error but have no effect here: thread pools
-// (there are none), features of later versions of this program, replication inside a cluster.
+// (there are none), POP, static topics, RocksDB and tiered storage, replication inside a cluster.
 // A file that gives one of them another value than its default gets a warning by name, because the
 // operator asked for something. An empty default means: always warn.
 // Source: configuration dumps of 4.9.7 and 5.5.0, fields of the configuration classes in between.
+import { parseDefaults } from '../../base/index.ts';
 
 const DEFAULTS_TEXT = `
 accessMessageInMemoryHotRatio=26 accountStatsEnable=true accountStatsPrintZeroValues=true
@@ -153,11 +154,4 @@ writeWithoutMmap=false
 `;
 
 /** Known keys without effect -> default of Apache 5.5.0 ('' = none or depends on the machine). */
-export const UNSUPPORTED_KEYS: ReadonlyMap<string, string> = new Map(
-  DEFAULTS_TEXT.trim()
-    .split(/\s+/)
-    .map((pair): [string, string] => {
-      const cut = pair.indexOf('=');
-      return [pair.slice(0, cut), pair.slice(cut + 1)];
-    }),
-);
+export const UNSUPPORTED_KEYS: ReadonlyMap<string, string> = parseDefaults(DEFAULTS_TEXT);

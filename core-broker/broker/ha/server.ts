@@ -4,7 +4,7 @@
 // at accept, before every frame, and all connections are dropped at each change of role.
 // Source: DefaultHAService of Apache RocketMQ, behaviour only; the fence is ours.
 import * as net from 'node:net';
-import { createLog, DrError, gauge, type Service } from '../../base/index.ts';
+import { createLog, DrError, gauge, listenProblem, type Service } from '../../base/index.ts';
 import type { MessageStore } from '../../store/index.ts';
 import { HaConnection, type HaFeed, type HaPeer } from './connection.ts';
 
@@ -69,13 +69,12 @@ export class HaServer implements Service {
     return [...this.#connections].map((connection) => connection.peer);
   }
 
-  /** @throws DrError CONFIG when the port cannot be bound */
+  /** @throws DrError LOCKED, CONFIG when the port cannot be bound */
   async start(): Promise<void> {
     const { port, bindAddress } = this.#options;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause) =>
-        reject(new DrError('CONFIG', `haListenPort ${bindAddress}:${port}: ${cause.message}`)),
-      );
+      const place = { what: 'haListenPort', host: bindAddress, port };
+      this.#server.once('error', (cause) => reject(listenProblem(cause, place)));
       this.#server.listen(port, bindAddress, () => resolve());
     });
   }

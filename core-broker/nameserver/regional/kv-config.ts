@@ -2,9 +2,8 @@
 // Apache's shape, so that either program reads the other's file. Written durably before a change is
 // answered. Only ORDER_TOPIC_CONFIG has a meaning for us: brokers get it with every registration.
 // Source: KVConfigManager of Apache, behaviour only.
-import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { DrError, readTextIfExists, writeAtomicSync } from '../../base/index.ts';
+import { DrError, makeFolder, readTextIfExists, writeAtomicSync } from '../../base/index.ts';
 
 export const ORDER_TOPIC_CONFIG = 'ORDER_TOPIC_CONFIG';
 
@@ -49,7 +48,7 @@ export class KvConfig {
 
   #save(): void {
     const pairs = [...this.#table].map(([name, values]) => [name, Object.fromEntries(values)]);
-    fs.mkdirSync(path.dirname(this.#file), { recursive: true });
+    makeFolder(path.dirname(this.#file));
     const text = JSON.stringify({ configTable: Object.fromEntries(pairs) });
     writeAtomicSync(this.#file, text, { keepBackup: true });
   }

@@ -2,9 +2,9 @@
 // applied only when every line of the request is valid, then written to the file in place: known lines
 // are replaced, new ones appended, comments stay (Apache rewrites the whole file and loses them).
 // Source: NamesrvConfig and Configuration of Apache, behaviour only.
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 import {
+  makeFolder,
   parseProperties,
   parseSetting,
   readTextIfExists,
@@ -26,7 +26,8 @@ const ALWAYS_FORBIDDEN = [
 
 /** `key=value` lines, sorted, of everything in force. */
 export function settingsText(config: NameserverConfig): string {
-  const pairs = [...Object.entries(config.settings), ...config.ignored];
+  const inert = [...INERT_KEYS].filter(([, value]) => value !== '');
+  const pairs = [...new Map([...inert, ...config.ignored]), ...Object.entries(config.settings)];
   return pairs
     .map(([key, value]) => `${key}=${value}\n`)
     .sort()
@@ -70,7 +71,7 @@ function saveLines(file: string, changes: Map<string, string>): void {
     if (at === undefined) lines.push(line);
     else replaceEntry(lines, at - 1, line);
   }
-  fs.mkdirSync(path.dirname(file), { recursive: true });
+  makeFolder(path.dirname(file));
   writeAtomicSync(file, `${lines.join('\n')}\n`, { keepBackup: true });
 }
 

@@ -5,7 +5,7 @@
 // Source: RocketMQ MappedFileQueue, behaviour only.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { DrError, fsyncFolderSync } from '../../base/index.ts';
+import { DrError, fsyncFolderSync, makeFolder } from '../../base/index.ts';
 import { mappedFileName, mappedFileOffset } from '../layout.ts';
 import type { FileLayer } from './file-layer.ts';
 
@@ -49,7 +49,7 @@ export class LogFiles {
    * @throws DrError CORRUPT for a stray name, a wrong size or a missing file in between
    */
   load(): void {
-    fs.mkdirSync(this.folder, { recursive: true });
+    makeFolder(this.folder);
     for (const start of listLogFiles(this.folder, this.fileSize))
       this.#files.push(this.#open(start));
   }

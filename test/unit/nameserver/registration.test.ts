@@ -121,8 +121,17 @@ describe('settings', () => {
       const file = path.resolve(`test/fixtures/config/namesrv-${version}.properties`);
       const config = loadNameserverConfig(file);
       expect(config.settings.listenPort).toBeGreaterThan(0);
-      expect(config.warnings.length).toBeGreaterThan(0);
+      // What stands at its default asks for nothing.
+      expect(config.warnings).toEqual([expect.stringContaining('rocketmqHome is known but')]);
     }
+  });
+
+  test('a key without effect is warned about when it asks for something', () => {
+    const { warnings, ignored } = load('serverWorkerThreads=8\nserverSelectorThreads=4\n');
+    expect(warnings).toEqual([
+      expect.stringContaining('ns.conf:2: serverSelectorThreads is known'),
+    ]);
+    expect([...ignored.keys()]).toEqual(['serverWorkerThreads', 'serverSelectorThreads']);
   });
 
   test('mistakes name file, line, key and the nearest key', () => {

@@ -4,7 +4,7 @@
 // A side that was only cut off (no restart) learns here too that it was replaced. With a lease it also
 // stops acknowledging when nobody has answered for that long.
 // Invariant: silence never opens a store. Equal epochs of two active regions never open one either.
-// Source: switchover "Epoch", design section 6 (lease).
+// Source: ours; a lease is what one side may rely on without asking the other.
 import { createLog, DrError, sleep } from '../../../base/index.ts';
 import type { DrClient } from '../../../client/index.ts';
 import { DR_CODE, type DrStatus, type FlipResult } from '../../../protocol/index.ts';

@@ -2,7 +2,7 @@
 // source compare before the first byte flows. A record names its own length and has a magic number, so
 // its start is the nearest earlier position where both fit.
 // Both sides run this same search over bytes that must be equal, so even a freak match inside a body
-// gives equal answers for equal logs. Source: ours; record layout from reference store.md.
+// gives equal answers for equal logs. Source: ours; the record's layout is RocketMQ's.
 import { crc32 } from 'node:zlib';
 import { BLANK_MAGIC, RECORD_MAGIC_V1, RECORD_MAGIC_V2 } from '../../../protocol/index.ts';
 import type { MessageStore } from '../../../store/index.ts';
