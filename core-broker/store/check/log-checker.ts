@@ -12,7 +12,7 @@ import { isDiskFull } from '../log/file-layer.ts';
 import type { LogState } from '../log/log-state.ts';
 import { DAMAGE } from '../log/record-bytes.ts';
 import { RecordDigest } from '../queue/digest/record-digest.ts';
-import type { Dispatcher } from '../queue/dispatcher.ts';
+import type { Dispatcher, RowRun } from '../queue/dispatcher.ts';
 import type { Topic, TopicTable } from '../queue/topic-table.ts';
 import { type CheckSetup, DigestRing, ROW } from './digest-ring.ts';
 import { LogFollower } from './log-follower.ts';
@@ -29,11 +29,17 @@ const ENTRY = new URL(
 );
 const log = createLog('store');
 
+/** Where checked records go. */
+export interface RecordSink extends Pick<Dispatcher, 'enter'> {
+  /** Many at once; when it is missing they come one by one. */
+  enterRun?: Dispatcher['enterRun'];
+}
+
 /** What a LogChecker needs of its store. */
 export interface CheckerParts {
   state: LogState;
   topics: TopicTable;
-  dispatcher: Pick<Dispatcher, 'enter'>;
+  dispatcher: RecordSink;
   setup: Omit<CheckSetup, 'memory'>;
   /** Module of the thread; tests give one that fails. */
   entry?: URL;
@@ -65,6 +71,7 @@ export class LogChecker {
   #isIdle = true;
   /** By number of the checker. */
   #topics: Topic[] = [];
+  readonly #rows: RowRun = { words: new Int32Array(0), at: 0, end: 0, left: 0, topics: [] };
   #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: CheckerParts, listener: CheckListener) {
@@ -215,15 +222,35 @@ export class LogChecker {
   #enterRows(): void {
     const ring = this.#ring;
     const order = this.#order;
-    for (let rows = 0; rows < SLICE_ROWS && this.#order === order; rows++) {
+    const run = this.#rows;
+    run.left = SLICE_ROWS;
+    while (run.left > 0 && this.#order === order) {
       const kind = ring.peek();
       if (kind === 0) break;
+      if (kind > 0 && this.#enterRun()) continue;
       if (kind > 0) this.#enterRecord();
       else this.#note(kind);
       ring.take();
+      run.left--;
     }
     ring.release();
     if (this.#order === order) this.#listener.onChecked();
+  }
+
+  /** Enters rows in one go, as many as lie together. False: they have to come one by one. */
+  #enterRun(): boolean {
+    const { dispatcher } = this.#parts;
+    if (!this.#hasBegun || dispatcher.enterRun === undefined) return false;
+    const run = this.#rows;
+    run.words = this.#ring.rows;
+    run.topics = this.#topics;
+    this.#ring.run(run);
+    try {
+      dispatcher.enterRun(run);
+    } finally {
+      this.#ring.takeTo(run.at);
+    }
+    return true;
   }
 
   #enterRecord(): void {

@@ -3,7 +3,7 @@
 // Invariant: a damaged record ends the walk, an error of the disk or of the caller fails it.
 // Source: ours.
 import { DrError } from '../../base/index.ts';
-import { LogChecker } from '../check/log-checker.ts';
+import { LogChecker, type RecordSink } from '../check/log-checker.ts';
 import type { LogState } from '../log/log-state.ts';
 import type { RecordDigest } from '../queue/digest/record-digest.ts';
 import type { Topic } from '../queue/topic-table.ts';
@@ -27,17 +27,21 @@ export interface WalkOptions {
 /** Takes a record; must set the state's `dispatched` behind it. */
 export type OnDigest = (topic: Topic, digest: RecordDigest) => void;
 
+/** The same, or many records at once. */
+export type DigestSink = OnDigest | RecordSink;
+
 /**
  * Shows every valid record from the first on.
  * @returns end of the valid records
- * @throws DrError CANCELLED, and what reading the files or `onDigest` throws
+ * @throws DrError CANCELLED, and what reading the files or the sink throws
  */
 export async function walkDigests(
   store: ClosedStore,
-  onDigest: OnDigest,
+  sink: DigestSink,
   options: WalkOptions,
 ): Promise<number> {
-  const walk = new DigestWalk(store, onDigest, options);
+  const dispatcher = typeof sink === 'function' ? { enter: sink } : sink;
+  const walk = new DigestWalk(store, dispatcher, options);
   try {
     await walk.run();
   } finally {
@@ -56,7 +60,7 @@ class DigestWalk {
   #reported: number;
   #failure: unknown;
 
-  constructor(store: ClosedStore, onDigest: OnDigest, options: WalkOptions) {
+  constructor(store: ClosedStore, sink: RecordSink, options: WalkOptions) {
     const { files, topics, messageDelayLevel } = store;
     const { state, hasIndex } = options;
     this.#options = options;
@@ -65,18 +69,9 @@ class DigestWalk {
     this.#ordered = this.#start;
     this.#reported = this.#start;
     state.resetTo(this.#start);
-    const enter: OnDigest = (topic, digest) => {
-      try {
-        onDigest(topic, digest);
-      } catch (reason) {
-        // Why another error: the checker of a running store waits for room on a full disk, this one fails.
-        this.#failure = reason;
-        throw new Error('a record could not be entered');
-      }
-    };
     const setup = { folder: files.folder, fileSize: files.fileSize, messageDelayLevel, hasIndex };
     this.#checker = new LogChecker(
-      { state, topics, dispatcher: { enter }, setup },
+      { state, topics, dispatcher: this.#guarded(sink), setup },
       {
         onChecked: () => this.#onChecked(),
         onFault: (reason, isDamage) => {
@@ -85,6 +80,23 @@ class DigestWalk {
         },
       },
     );
+  }
+
+  /** Why another error: the checker of a running store waits for room on a full disk, this one fails. */
+  #guarded(sink: RecordSink): RecordSink {
+    const guard = (enter: () => void): void => {
+      try {
+        enter();
+      } catch (reason) {
+        this.#failure = reason;
+        throw new Error('a record could not be entered');
+      }
+    };
+    const { enterRun } = sink;
+    return {
+      enter: (topic, digest) => guard(() => sink.enter(topic, digest)),
+      ...(enterRun && { enterRun: (run) => guard(() => enterRun.call(sink, run)) }),
+    };
   }
 
   async run(): Promise<void> {

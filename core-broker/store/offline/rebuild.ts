@@ -10,7 +10,7 @@ import { StoreLock } from '../boot/store-lock.ts';
 import { LogState } from '../log/log-state.ts';
 import { DeletedTopics } from '../queue/deleted-topics.ts';
 import { DelayLevels } from '../queue/digest/delay-levels.ts';
-import { Dispatcher } from '../queue/dispatcher.ts';
+import { Dispatcher, type RowRun } from '../queue/dispatcher.ts';
 import { surveyTail } from '../read/log-scan.ts';
 import { type ClosedStore, type ClosedStoreOptions, openClosedStore } from './closed-store.ts';
 import { type OnDigest, walkDigests } from './digest-walk.ts';
@@ -71,14 +71,20 @@ async function rebuild(store: ClosedStore, options: RebuildOptions): Promise<Reb
   const dispatcher = new Dispatcher(topics, state, { delays, index });
   const deleted = new DeletedTopics(layout.drDeletedTopics);
   let records = 0;
-  const enter: OnDigest = (topic, digest) => {
+  const one: OnDigest = (topic, digest) => {
     if (deleted.hides(topic.name, digest.physicalOffset)) dispatcher.pass(digest);
     else dispatcher.enter(topic, digest);
     records++;
   };
+  const many = (run: RowRun): void => {
+    const { left } = run;
+    dispatcher.enterRun(run);
+    records += left - run.left;
+  };
   const { onProgress, signal } = options;
+  const sink = deleted.isEmpty ? { enter: one, enterRun: many } : { enter: one };
   const walk = { state, hasIndex: index !== undefined, onProgress, signal };
-  const end = await walkDigests(store, enter, walk);
+  const end = await walkDigests(store, sink, walk);
   restoreEnds(topics, ends);
   topics.writeOutNow();
   await topics.files.sync();

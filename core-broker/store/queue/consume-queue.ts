@@ -13,6 +13,7 @@ import { DrError } from '../../base/index.ts';
 import type { QueueRef } from '../door.ts';
 import { CQ_BLANK_SIZE, CQ_ENTRY_BYTES, mappedFileName, mappedFileOffset } from '../layout.ts';
 import { int32At, int64At, writeInt32 } from '../log/record-bytes.ts';
+import { longAt, RowWord } from './digest/record-row.ts';
 import type { QueueFiles } from './queue-files.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -142,6 +143,26 @@ export class ConsumeQueue implements QueueRef {
       this.#home.noteDirty(this);
     }
     return 'added';
+  }
+
+  /**
+   * The entry of a record's row (digest/record-row.ts), when it is the next one and takes no more than
+   * a few words in the tail. False: nothing was done, put() knows what to do.
+   */
+  putRow(row: Int32Array, at: number, physicalOffset: number): boolean {
+    const n = this.max;
+    const to = (n - this.#tailStart) * CQ_ENTRY_BYTES;
+    const isNext = longAt(row, at + RowWord.queueOffset) === n;
+    if (!isNext || !this.#isDirty || to >= this.#tail.length) return false;
+    const words = this.#tailWords;
+    words.setInt32(to, Math.floor(physicalOffset / 0x1_0000_0000));
+    words.setInt32(to + 4, physicalOffset | 0);
+    words.setInt32(to + 8, row[at]!);
+    words.setInt32(to + 12, row[at + RowWord.tagsCode]!);
+    words.setInt32(to + 16, row[at + RowWord.tagsCode + 1]!);
+    this.max = n + 1;
+    if (this.next <= n) this.next = n + 1;
+    return true;
   }
 
   /**

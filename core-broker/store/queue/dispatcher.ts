@@ -10,9 +10,22 @@ import { isOutsideQueues, type RecordCursor } from '../log/record-bytes.ts';
 import type { ConsumeQueue, TagWords } from './consume-queue.ts';
 import type { DelayLevels } from './digest/delay-levels.ts';
 import { Digester } from './digest/digester.ts';
-import type { RecordDigest } from './digest/record-digest.ts';
+import { RecordDigest } from './digest/record-digest.ts';
+import { longAt, ROW_WORDS, RowWord, readRow, rowLength } from './digest/record-row.ts';
 import type { IndexService } from './index-service.ts';
 import type { Topic, TopicTable } from './topic-table.ts';
+
+/** Rows of consecutive records; whoever enters one moves `at` behind it and counts `left` down. */
+export interface RowRun {
+  words: Int32Array;
+  at: number;
+  /** End of the words that are there. */
+  end: number;
+  /** Rows to enter at most. */
+  left: number;
+  /** By number in the rows. */
+  topics: readonly Topic[];
+}
 
 const WORD = 0x1_0000_0000;
 const log = createLog('store');
@@ -31,6 +44,8 @@ export class Dispatcher {
   readonly #digester: Digester;
   readonly #listeners: ArrivalListener[] = [];
   readonly #tag: TagWords = { high: 0, low: 0 };
+  /** A row that enterRun takes the long way. */
+  readonly #digest = new RecordDigest();
 
   constructor(
     topics: TopicTable,
@@ -64,6 +79,50 @@ export class Dispatcher {
     state.lastRecord = digest.physicalOffset;
     state.lastStoreTimestampMs = digest.storeTimestampMs;
     state.dispatched = digest.physicalOffset + digest.size;
+  }
+
+  /**
+   * The same for rows of records, in order, until the run ends or `left` is used up.
+   * @throws what enter() throws; the run then stands at the row that was not entered
+   */
+  enterRun(run: RowRun): void {
+    const { words, topics } = run;
+    const state = this.#state;
+    for (; run.left > 0 && run.at < run.end && words[run.at]! > 0; run.left--) {
+      const { at } = run;
+      const topic = topics[words[at + RowWord.topic]!];
+      if (topic === undefined) throw new Error('a record came before its topic');
+      if (!this.#enterRow(topic, words, at)) {
+        readRow(words, at, this.#digest);
+        this.#digest.physicalOffset = state.dispatched;
+        this.enter(topic, this.#digest);
+      }
+      run.at = at + rowLength(words, at);
+    }
+  }
+
+  /** A row that is the next of its queue, which needs nothing first. False: nothing was done. */
+  #enterRow(topic: Topic, words: Int32Array, at: number): boolean {
+    const state = this.#state;
+    const offset = state.dispatched;
+    const queue = topic.queues[words[at + RowWord.queueId]!];
+    if (queue === undefined || words[at + RowWord.isQueued] === 0) return false;
+    const timeMs = longAt(words, at + RowWord.storeTimestamp);
+    if (!queue.putRow(words, at, offset)) return false;
+    for (let i = 0; i < this.#listeners.length; i++) {
+      const tagsCode = longAt(words, at + RowWord.tagsCode);
+      this.#listeners[i]!.onArrival(queue, queue.max, tagsCode);
+    }
+    const keys = words[at + RowWord.keyCount]!;
+    const index = this.#index;
+    if (keys > 0 && index !== undefined && !index.isKnown(offset)) {
+      const first = at + ROW_WORDS;
+      for (let i = 0; i < keys; i++) index.put(words[first + i]!, offset, timeMs);
+    }
+    state.lastRecord = offset;
+    state.lastStoreTimestampMs = timeMs;
+    state.dispatched = offset + words[at]!;
+    return true;
   }
 
   /** Recovery: the record's queue was deleted; it stays in the log and in no queue. */
