@@ -33,7 +33,7 @@ const FORTH: Switch = { from: 'east', to: 'west', opId: 'op-1' };
 const BACK: Switch = { from: 'west', to: 'east', opId: 'op-2' };
 
 async function sealAndDrain({ from, to, opId }: Switch): Promise<SealedTailToken> {
-  await pair.ask(from, DR_CODE.FENCE, { opId, deadlineMs: 10_000 });
+  await pair.ask(from, DR_CODE.FENCE, { opId, deadlineMs: 60_000 });
   const token = await pair.ask<SealedTailToken>(from, DR_CODE.SEAL, { opId });
   await pair[to].link?.copyTo(token.logEnd);
   return token;
@@ -137,7 +137,7 @@ describe('a promotion', () => {
 });
 
 describe('the old side of an aborted operation', () => {
-  const fence = (opId = OP.opId) => pair.ask('east', DR_CODE.FENCE, { opId, deadlineMs: 10_000 });
+  const fence = (opId = OP.opId) => pair.ask('east', DR_CODE.FENCE, { opId, deadlineMs: 60_000 });
 
   it('refuses its late fence and seal, also after a restart', async () => {
     await fence();
@@ -212,7 +212,7 @@ describe('there and back', () => {
   });
 
   it('refuses a relay to an epoch that is not above the one it wrote', async () => {
-    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
     await pair.ask('east', DR_CODE.SEAL, OP);
     const body = { ...OP, target: pair.west.address, region: 'west', epoch: 1 };
     await expect(pair.ask('east', DR_CODE.RELAY_START, body)).rejects.toMatchObject({

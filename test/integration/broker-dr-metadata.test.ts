@@ -29,7 +29,7 @@ async function follow(): Promise<void> {
 }
 
 async function switchToWest(): Promise<void> {
-  await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+  await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
   const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, OP);
   await pair.west.link?.copyTo(token.logEnd);
   await pair.ask('west', DR_CODE.LINK_HALT, OP);

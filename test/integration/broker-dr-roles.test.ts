@@ -222,7 +222,7 @@ describe('power loss of the source', () => {
 describe('lease', () => {
   it('stops acknowledging when no peer answers and goes on when one does', async () => {
     await pair.stop();
-    pair = await RegionPair.start({ leaseMs: 800 });
+    pair = await RegionPair.start({ leaseMs: 2_500 });
     await sendMany(1);
     await pair.down('west');
     await pair.until('east', (status) => status.writeState === 'fenced');

@@ -43,7 +43,7 @@ test('fence, seal, promote and relay work signed and by TLS; strangers get nothi
   expect(pair.status('east').accounts).toMatch(/^[0-9a-f]{64}$/);
   expect(pair.status('east').accounts).toBe(pair.status('west').accounts);
   for (let i = 0; i < 20; i++) expect((await pair.send(pair.east.address, `m${i} `)).code).toBe(0);
-  await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+  await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
   const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, OP);
   await pair.west.link?.copyTo(token.logEnd);
   await pair.ask('west', DR_CODE.LINK_HALT, OP);

@@ -29,7 +29,7 @@ async function sendMany(count: number, prefix = 'm'): Promise<void> {
 
 /** Fence, seal, drain, final sync: everything before the point of no return. */
 async function prepare(op = OP): Promise<SealedTailToken> {
-  await pair.ask('east', DR_CODE.FENCE, { ...op, deadlineMs: 10_000 });
+  await pair.ask('east', DR_CODE.FENCE, { ...op, deadlineMs: 60_000 });
   const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, op);
   await pair.west.link?.copyTo(token.logEnd);
   await pair.ask('west', DR_CODE.LINK_HALT, op);
@@ -296,7 +296,7 @@ describe('proof', () => {
 
   it('refuses a copy that lacks the last record', async () => {
     await sendMany(10);
-    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
     const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, OP);
     await pair.west.link?.copyTo(token.logEnd - 1);
     await pair.ask('west', DR_CODE.LINK_HALT, OP);
@@ -318,7 +318,7 @@ describe('proof', () => {
   async function prepareWithoutSync(): Promise<SealedTailToken> {
     const ext = { consumerGroup: 'readers', topic: 'TopicTest', queueId: 0, commitOffset: 7 };
     await pair.peer.call(pair.east.address, { code: 15, ext }, 20_000);
-    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
     const late = await pair.peer.invoke(pair.east.address, { code: 15, ext }, 20_000);
     expect(late.code).toBe(16);
     const token = await pair.ask<SealedTailToken>('east', DR_CODE.SEAL, OP);
@@ -342,7 +342,7 @@ describe('abort', () => {
   });
 
   it('unfences: parked sends are answered', async () => {
-    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
     const parked = pair.send(pair.east.address, 'p0 x');
     await pair.until('east', (status) => status.parkedSends === 1);
     await pair.ask('east', DR_CODE.UNFENCE, OP);
@@ -361,7 +361,7 @@ describe('abort', () => {
     await pair.west.link?.copyTo(end);
     expect(pair.status('west').maxOffset).toBe(end);
     await expect(
-      pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 }),
+      pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 }),
     ).rejects.toMatchObject({ code: 'REFUSED' });
   });
 

@@ -57,7 +57,7 @@ describe('a planned switch', () => {
     await producer.join();
     const ended = await producer.half('TopicTest', 'ended');
     await producer.half('TopicTest', 'open', { KEYS: 'k' });
-    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
     const token = await sealAndSync();
     const answer = producer.end(ended, COMMIT);
     await pair.until('east', (status) => status.parkedSends === 1);
@@ -95,12 +95,14 @@ describe('a standby', () => {
 
 describe('a failover', () => {
   it('finishes what was open, and its own transactions, with positions from before', async () => {
-    pair = await RegionPair.start({ values: QUICK });
+    pair = await RegionPair.start({ values: { ...QUICK, transactionTimeOut: 86_400_000 } });
     const before = clientAt('east');
     await before.join();
     const done = await before.half('TopicTest', 'done');
     await before.end(done, COMMIT);
     await before.half('TopicTest', 'open');
+    // Not from the start: an end that comes later than this would find that it was asked for.
+    await before.call(25, {}, 'transactionTimeOut=50\n');
     await expect.poll(() => before.checks.length).toBeGreaterThan(1);
     await pair.west.link?.copyTo(pair.status('east').maxOffset);
     await pair.ask('west', DR_CODE.LINK_HALT, OP);
@@ -112,6 +114,7 @@ describe('a failover', () => {
     const after = clientAt('west');
     after.answer = () => COMMIT;
     await after.join();
+    await after.call(25, {}, 'transactionTimeOut=50\n');
     await after.half('TopicTest', 'new');
     const asked = () => new Set(after.checks.map(({ record }) => record.body.toString()));
     await expect.poll(() => [...asked()].sort()).toEqual(['new', 'open']);

@@ -94,7 +94,7 @@ describe('an active side', () => {
 
 describe('a fenced side', () => {
   it('parks sends, ends and recalls and carries them out when the fence lifts', async () => {
-    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
     const end = pair.status('east').maxOffset;
     await refusesAll('east', ['refused']);
     const parked = codesOf('parked');
@@ -111,7 +111,7 @@ describe('a fenced side', () => {
 
 describe('a sealed side', () => {
   it('parks and then refuses; nothing changes what its token has counted', async () => {
-    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 10_000 });
+    await pair.ask('east', DR_CODE.FENCE, { ...OP, deadlineMs: 60_000 });
     const token = await pair.ask('east', DR_CODE.SEAL, OP);
     await refusesAll('east', ['refused']);
     const parked = codesOf('parked');

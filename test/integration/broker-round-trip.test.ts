@@ -17,6 +17,7 @@ import {
   sendFields,
   startBroker,
 } from '../support/broker-fixture.ts';
+import { freePort } from '../support/dr-parts.ts';
 import { rawConnection } from '../support/raw-connection.ts';
 
 let region: BrokerFixture;
@@ -208,7 +209,7 @@ describe('pulls', () => {
   });
 
   test('the VIP port serves sends and refuses pulls with 3', async () => {
-    const fixed = await startBroker({ listenPort: await freePortPair() });
+    const fixed = await startBroker({ listenPort: await freePort(true) });
     try {
       const [host = '', port = ''] = fixed.broker.address.split(':');
       const vip = `${host}:${Number(port) - 2}`;
@@ -245,23 +246,3 @@ describe('messages by id and by key', () => {
     expect((await region.call(RequestCode.VIEW_MESSAGE_BY_ID, { offset: 1e9 })).code).toBe(1);
   });
 });
-
-/** A free port whose port - 2 is free too. */
-async function freePortPair(): Promise<number> {
-  const net = await import('node:net');
-  const listen = (port: number) =>
-    new Promise<import('node:net').Server | undefined>((resolve) => {
-      const server = net.createServer();
-      server.once('error', () => resolve(undefined));
-      server.listen(port, '127.0.0.1', () => resolve(server));
-    });
-  for (;;) {
-    const first = await listen(0);
-    const address = first?.address() as import('node:net').AddressInfo;
-    const { port } = address;
-    const second = await listen(port - 2);
-    first?.close();
-    second?.close();
-    if (second) return port;
-  }
-}

@@ -2,12 +2,12 @@
 // kill -9 of that server.
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
-import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openRedisControlStore } from '../../switchover/control-store/index.ts';
+import { freePort } from '../support/dr-parts.ts';
 import { controlStoreContract } from '../unit/switchover/control-store-contract.ts';
 import { ensurePeers } from './peers/install.ts';
 
@@ -17,15 +17,6 @@ let server: ChildProcess | undefined;
 let serial = 0;
 
 const url = () => `redis://127.0.0.1:${port}/0`;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port: free } = probe.address() as net.AddressInfo;
-      probe.close(() => resolve(free));
-    });
-  });
-}
 
 async function startServer(): Promise<void> {
   const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];

@@ -1,7 +1,7 @@
 // Two real brokers of two regions in this process, on loopback, with small log files, and what a test
 // needs to drive them by hand: signed requests, plain sends, a link that copies when told.
 import * as fs from 'node:fs';
-import * as net from 'node:net';
+import { freePort } from '../../cli/demo/process.ts';
 import { Secret } from '../../core-broker/base/index.ts';
 import {
   type Broker,
@@ -59,7 +59,10 @@ export class RegionPair {
 
   /** Both regions up: east active and open, west its standby. */
   static async start(options: PairOptions = {}): Promise<RegionPair> {
-    const pair = new RegionPair({ east: await freePort(), west: await freePort() }, options);
+    const pair = new RegionPair(
+      { east: await freePort(true), west: await freePort(true) },
+      options,
+    );
     await pair.up('west');
     await pair.up('east');
     await pair.until('east', (status) => status.writeState === 'open');
@@ -119,7 +122,7 @@ export class RegionPair {
 
   /** A signed request to the broker of a region. */
   ask<T = DrStatus>(name: RegionName, code: number, body: object = {}): Promise<T> {
-    return this.dr.control<T>(this[name].address, { code, body }, 10_000);
+    return this.dr.control<T>(this[name].address, { code, body }, 30_000);
   }
 
   status(name: RegionName): DrStatus {
@@ -130,7 +133,7 @@ export class RegionPair {
 
   async until(name: RegionName, isSo: (status: DrStatus) => boolean): Promise<void> {
     for (const started = Date.now(); !isSo(this.status(name)); ) {
-      if (Date.now() - started > 20_000) {
+      if (Date.now() - started > 60_000) {
         throw new Error(`${name} stays ${JSON.stringify(this.status(name))}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
@@ -204,24 +207,3 @@ const region = (name: RegionName, port: number): Region => ({
   broker: undefined,
   link: undefined,
 });
-
-/** A port that is free now, and so is the VIP port two below it. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const first = await listen(0);
-    const { port } = first.address() as net.AddressInfo;
-    const vip = await listen(port - 2).catch(() => undefined);
-    for (const server of [first, vip]) {
-      if (server) await new Promise((resolve) => server.close(resolve));
-    }
-    if (vip) return port;
-  }
-}
-
-function listen(port: number): Promise<net.Server> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve(server));
-  });
-}

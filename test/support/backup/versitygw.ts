@@ -1,9 +1,9 @@
 // A real S3 server for tests: versitygw, built once by the interop recipes, started on a port of the OS.
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
-import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { freePort } from '../../../cli/demo/process.ts';
 import { ensurePeers, versitygwProgram } from '../../interop/peers/install.ts';
 import { until } from './until.ts';
 
@@ -13,14 +13,6 @@ export interface RunningGateway {
   dataDir: string;
   newBucket(): Promise<string>;
   stop(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export async function startGateway(): Promise<RunningGateway> {

@@ -31,7 +31,7 @@ export class SwitchByHand {
   /** Fence, seal, drain, halt, final sync: everything before the point of no return. */
   async prepare(): Promise<SealedTailToken> {
     const { from, to, opId } = this.#plan;
-    await this.#pair.ask(from, DR_CODE.FENCE, { opId, deadlineMs: 10_000 });
+    await this.#pair.ask(from, DR_CODE.FENCE, { opId, deadlineMs: 60_000 });
     const token = await this.#pair.ask<SealedTailToken>(from, DR_CODE.SEAL, { opId });
     await this.#pair[to].link?.copyTo(token.logEnd);
     await this.#pair.ask(to, DR_CODE.LINK_HALT, { opId });
