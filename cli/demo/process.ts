@@ -73,6 +73,9 @@ function follow(child: ChildProcess, options: StartOptions): RunningProcess {
   };
 }
 
+/** Long enough for a machine that does many other things. */
+const PATIENT_MS = 90_000;
+
 /**
  * Waits until `condition` answers something other than undefined or false.
  * @throws DrError TIMEOUT that names what was waited for; UNEXPECTED when the watched process ended
@@ -82,7 +85,7 @@ export async function waitFor<T>(
   condition: () => Promise<T | undefined | false> | T | undefined | false,
   options: { timeoutMs?: number; watch?: RunningProcess[] } = {},
 ): Promise<T> {
-  const deadline = performance.now() + (options.timeoutMs ?? 30_000);
+  const deadline = performance.now() + (options.timeoutMs ?? PATIENT_MS);
   for (;;) {
     const answer = await condition();
     if (answer !== undefined && answer !== false) return answer;
