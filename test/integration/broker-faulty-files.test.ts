@@ -123,7 +123,11 @@ const PASSING: [string, FileRule, RegExp][] = [
     { path: /consumerOffset\.json/, on: 'any', fails: 'ENOSPC' },
     /consumerOffset/,
   ],
-  ['timer log, EIO', { path: /timerlog/, on: 'any', fails: 'EIO' }, /timer messages wait.*EIO/],
+  ...['timerlog', 'timerwheel', 'timercheck'].map((name): [string, FileRule, RegExp] => [
+    `${name}, EIO`,
+    { path: new RegExp(name), on: 'any', fails: 'EIO' },
+    /timer messages wait.*EIO/,
+  ]),
 ];
 
 test.each(PASSING)('%s: sends go on, health names it until it passes', async (_, rule, said) => {

@@ -3,6 +3,7 @@
 // timer files). Rules are asked at each call; a call that no rule matches goes to the real disk.
 // Invariant: restore() gives everything back; calls under way finish on the real disk.
 import fs from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 
 export interface FileRule {
@@ -19,6 +20,7 @@ export interface FileRule {
 
 type Call = (...args: unknown[]) => unknown;
 const REAL = { ...fs } as unknown as Record<string, Call>;
+const REAL_OPEN = fs.promises.open;
 const table = fs as unknown as Record<string, Call>;
 const PATCHED = [
   ...['openSync', 'closeSync', 'writeSync', 'writeFileSync', 'ftruncateSync', 'copyFileSync'],
@@ -62,12 +64,30 @@ export class FaultyFiles {
       });
     }
     for (const name of ['write', 'fdatasync']) patch(name, this.#later(name));
+    fs.promises.open = (async (file: string, ...rest: never[]) =>
+      this.#handle(file, await REAL_OPEN(file, ...rest))) as typeof REAL_OPEN;
     syncBuiltinESMExports();
   }
 
   restore(): void {
     for (const name of PATCHED) table[name] = REAL[name] as Call;
+    fs.promises.open = REAL_OPEN;
     syncBuiltinESMExports();
+  }
+
+  /** What fs.promises.open gives: its calls do not come through the functions above. */
+  #handle(file: string, handle: FileHandle): FileHandle {
+    const calls = handle as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+    for (const name of ['write', 'datasync', 'sync']) {
+      const call = calls[name]?.bind(handle);
+      calls[name] = async (...args) => {
+        const rule = this.#find(file, name === 'write' ? 'write' : 'sync');
+        if (rule?.slowMs) await new Promise((resolve) => setTimeout(resolve, rule.slowMs));
+        if (rule?.fails !== undefined) throw errorOf(rule.fails);
+        return rule?.forgets ? { bytesWritten: lengthOf(args), buffer: args[0] } : call?.(...args);
+      };
+    }
+    return handle;
   }
 
   /** A call with a callback: fails in a later turn, waits without holding up the loop. */

@@ -76,6 +76,8 @@ export class TimerService implements ScheduleService {
   /** The save under way; one at a time. */
   #saving: Promise<void> | undefined;
   #saveFailure: DrError | undefined;
+  /** Until a save succeeds again: turns between two that fail do not make health look well. */
+  #isSaveFailing = false;
   /** A chain could not be read: the wheel is built again from the log. */
   #isDamaged = false;
   #trimmedMs = 0;
@@ -184,7 +186,7 @@ export class TimerService implements ScheduleService {
       const isBusy = await this.#turn(engine, signal);
       if (this.#saveFailure) await this.#lastSave();
       this.#saveWhenDue(books, engine);
-      this.#problem = undefined;
+      if (!this.#isSaveFailing) this.#problem = undefined;
       if (isBusy) await new Promise((resolve) => setImmediate(resolve));
       else await this.#rest(signal);
     }
@@ -246,6 +248,7 @@ export class TimerService implements ScheduleService {
       this.#saving = this.#save(books, engine)
         .catch((reason: unknown) => {
           this.#saveFailure = DrError.from(reason);
+          this.#isSaveFailing = true;
         })
         .finally(() => {
           this.#saving = undefined;
@@ -271,6 +274,7 @@ export class TimerService implements ScheduleService {
     const state = await engine.save(this.#saved);
     await writeCheckpoint(books.checkpointFile, { ...state, mirroredIn: undefined });
     this.#saved = state;
+    this.#isSaveFailing = false;
     this.#savedMs = this.#options.clock.monotonicMs();
   }
 
