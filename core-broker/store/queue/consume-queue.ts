@@ -23,8 +23,11 @@ const TAIL_ENTRIES_MAX = 4096;
 /** A hole larger than this is not padded: the offset in the record must be wrong. */
 const PAD_ENTRIES_MAX = 50_000_000;
 const SCAN_ENTRIES = 4096;
-/** Entries of a read from a file, at least: what a usual pull looks at. */
-const READ_ENTRIES = 32;
+/** Entries of a read from a file, at least: those of the next pulls come along. */
+const READ_ENTRIES = 256;
+const WORTH_ENTRIES = 32;
+/** Queues whose last read is kept. */
+const LAST_READS_MAX = 64;
 /** Entries of the first look: most queues of a large store are short. */
 const LOOK_ENTRIES = 64;
 
@@ -43,8 +46,8 @@ export interface QueueHome {
   readonly root: string;
   readonly fileSize: number;
   readonly files: QueueFiles;
-  /** What was read from a file last, by any queue: one pull looks at its entries several times. */
-  lastRead: { queue: ConsumeQueue; from: number; run: EntryRun } | undefined;
+  /** What was read from files last, of a few queues: one pull looks at its entries more than once. */
+  readonly lastReads: Map<ConsumeQueue, EntryRun & { from: number }>;
   /** Told when a queue gets its first entry that is not in a file. */
   noteDirty(queue: ConsumeQueue): void;
 }
@@ -185,31 +188,43 @@ export class ConsumeQueue implements QueueRef {
       const at = (n - this.#tailStart) * CQ_ENTRY_BYTES;
       return { bytes: this.#tail, at, count: Math.min(count, this.max - n) };
     }
-    return this.#lastRead(n, count) ?? this.#readFile(n, count);
+    return this.#lastRead(n, count) ?? this.#readFile(n, count, READ_ENTRIES);
   }
 
   #lastRead(n: number, count: number): EntryRun | undefined {
-    const last = this.#home.lastRead;
-    if (last === undefined || last.queue !== this || n < last.from) return undefined;
-    const { bytes, at, count: held } = last.run;
+    const last = this.#home.lastReads.get(this);
+    if (last === undefined || n < last.from) return undefined;
     const skipped = n - last.from;
-    if (skipped + Math.min(count, READ_ENTRIES) > held) return undefined;
-    const left = Math.min(count, held - skipped);
-    return { bytes, at: at + skipped * CQ_ENTRY_BYTES, count: left };
+    const left = Math.min(count, last.count - skipped);
+    // Why not a few: a pull would look at them and then read in any case.
+    if (left < Math.min(count, WORTH_ENTRIES)) return undefined;
+    return { bytes: last.bytes, at: last.at + skipped * CQ_ENTRY_BYTES, count: left };
   }
 
-  #readFile(n: number, count: number): EntryRun {
+  /** @param least  entries to read at least, for the next pulls; 0 = nobody goes on from here */
+  #readFile(n: number, count: number, least = 0): EntryRun {
     const position = n * CQ_ENTRY_BYTES;
     const inFile = position % this.#home.fileSize;
     const there = Math.min(this.#tailStart - n, (this.#home.fileSize - inFile) / CQ_ENTRY_BYTES);
-    const held = Math.min(Math.max(count, READ_ENTRIES), there);
+    const held = Math.min(Math.max(count, least), there);
     const bytes = Buffer.allocUnsafe(held * CQ_ENTRY_BYTES);
     const fd = this.#home.files.open(this.#pathOf(position - inFile));
     const got = fs.readSync(fd, bytes, 0, bytes.length, inFile);
     // Why: behind the end of a short file stands nothing, not what this memory held before.
     if (got < bytes.length) bytes.fill(0, got);
-    this.#home.lastRead = { queue: this, from: n, run: { bytes, at: 0, count: held } };
+    if (least > 0) this.#keepRead({ bytes, at: 0, count: held, from: n });
     return { bytes, at: 0, count: Math.min(count, held) };
+  }
+
+  #keepRead(read: EntryRun & { from: number }): void {
+    const { lastReads } = this.#home;
+    if (read.bytes.length > READ_ENTRIES * CQ_ENTRY_BYTES) return;
+    lastReads.set(this, read);
+    if (lastReads.size <= LAST_READS_MAX) return;
+    for (const oldest of lastReads.keys()) {
+      lastReads.delete(oldest);
+      return;
+    }
   }
 
   /** Writes entries that are only in memory; the queue stays complete there until it returns. */
@@ -267,7 +282,7 @@ export class ConsumeQueue implements QueueRef {
   #scanFrom(from: number, limit: number): number {
     let n = from;
     for (let wanted = LOOK_ENTRIES; n < limit; wanted = SCAN_ENTRIES) {
-      const run = this.read(n, wanted);
+      const run = this.#readFile(n, wanted);
       const good = this.#countGood(n, run, Number.MAX_SAFE_INTEGER);
       n += good;
       if (good < run.count) break;
@@ -278,7 +293,7 @@ export class ConsumeQueue implements QueueRef {
   /** The same below an offset under which there are no holes: one look, or a binary search. */
   #soundEnd(soundEnd: number): number {
     const start = this.#lastFile / CQ_ENTRY_BYTES;
-    const run = this.read(start, LOOK_ENTRIES);
+    const run = this.#readFile(start, LOOK_ENTRIES);
     const good = this.#countGood(start, run, soundEnd);
     const isEndHere = good > 0 || this.#firstFile === this.#lastFile;
     if (good < run.count && isEndHere) return start + good;
@@ -380,7 +395,8 @@ export class ConsumeQueue implements QueueRef {
 
   #look(n: number): void {
     if (n === this.#seen) return;
-    const run = this.read(n, 1);
+    const isInTail = n >= this.#tailStart;
+    const run = isInTail ? this.read(n, 1) : (this.#lastRead(n, 1) ?? this.#readFile(n, 1));
     this.#see(n, run, run.at);
   }
 
@@ -393,7 +409,7 @@ export class ConsumeQueue implements QueueRef {
   /** Everything below `end` is in the files, the tail is empty. */
   #setEnd(end: number, next = end): void {
     if (this.#seen >= end) this.#seen = -1;
-    if (this.#home.lastRead?.queue === this) this.#home.lastRead = undefined;
+    this.#home.lastReads.delete(this);
     this.#tail = NO_BYTES;
     this.#tailWords = NO_WORDS;
     this.max = end;

@@ -129,6 +129,11 @@ export class Puller {
           addToStretches(stretches, this.#files, offset, size);
         }
         next++;
+        // Why here: the entries behind may have to be read from a file. With tags it goes on over the
+        // others, so that the consumer need not.
+        if (count === limit.messagesMax && limit.tagCodes === undefined) {
+          return { status, next, stretches };
+        }
       }
     }
     return { status, next, stretches };

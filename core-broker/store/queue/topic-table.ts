@@ -41,7 +41,7 @@ export class TopicTable implements QueueHome {
   readonly files = new QueueFiles();
   readonly root: string;
   readonly fileSize: number;
-  lastRead: QueueHome['lastRead'];
+  readonly lastReads: QueueHome['lastReads'] = new Map();
   /** Queues with entries that are in no file, those that have waited longest first. */
   readonly #dirty = new Set<ConsumeQueue>();
   /** Queues that had an entry since the last rest(), and those that had one before. */
