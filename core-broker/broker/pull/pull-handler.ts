@@ -92,6 +92,7 @@ export class PullHandler {
     this.#turns = new PullTurns({
       clock: parts.clock,
       afterWrites: (run) => parts.store.afterWrites(run),
+      logEnd: () => parts.store.storeBounds().maxOffset,
       answer: (pull, pass, mayLoad) => this.#answer(pull, pass, mayLoad),
     });
     this.held = new HeldPulls(parts.clock, this.#turns);

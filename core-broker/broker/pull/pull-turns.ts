@@ -10,8 +10,9 @@ import type { ServerConnection } from '../../remoting/index.ts';
 import type { PullRequest } from './pull-request.ts';
 
 /** Time and bytes of answers in one slice; the bytes leave in the same turn, which takes as long again. */
-const SLICE_MS = 0.5;
-const SLICE_BYTES = 512 * 1024;
+const SLICE = { ms: 1, bytes: 1024 * 1024 };
+/** The same while somebody sends: about what the sends of a usual turn take. */
+const SHORT_SLICE = { ms: 0.25, bytes: 256 * 1024 };
 /** A Java client pulls hundreds of queues over one connection. */
 const LINE_MAX = 1_024;
 /** A pull asks for its bytes this often: entries, records, and once more when they were pushed out. */
@@ -43,6 +44,8 @@ export interface PullTurnsOptions<P> {
   clock: Clock;
   /** Runs something in a turn of the loop, behind what was sent in it. */
   afterWrites: (run: () => void) => void;
+  /** Moves when somebody sends. */
+  logEnd: () => number;
   /**
    * Answers or holds a pull, or, when it may, has its bytes read from disk first and says when they are
    * there; that never rejects.
@@ -59,6 +62,7 @@ export class PullTurns<P extends TurnPull> {
   /** First passes in line or loading, by connection. */
   readonly #counts = new Map<ServerConnection, number>();
   #isScheduled = false;
+  #logEnd = 0;
 
   constructor(options: PullTurnsOptions<P>) {
     this.#options = options;
@@ -111,18 +115,26 @@ export class PullTurns<P extends TurnPull> {
   readonly #turn = (): void => {
     this.#isScheduled = false;
     const { clock } = this.#options;
-    const endMs = clock.monotonicMs() + SLICE_MS;
+    const slice = this.#slice();
+    const endMs = clock.monotonicMs() + slice.ms;
     const line = this.#line;
     this.#line = [];
     let bytes = 0;
     let done = 0;
     while (done < line.length) {
       bytes += this.#answer(line[done++]!);
-      if (bytes >= SLICE_BYTES || clock.monotonicMs() >= endMs) break;
+      if (bytes >= slice.bytes || clock.monotonicMs() >= endMs) break;
     }
     if (done < line.length) this.#line = line.slice(done).concat(this.#line);
     if (this.#line.length > 0) this.#schedule();
   };
+
+  #slice(): typeof SLICE {
+    const logEnd = this.#options.logEnd();
+    const isSending = logEnd !== this.#logEnd;
+    this.#logEnd = logEnd;
+    return isSending ? SHORT_SLICE : SLICE;
+  }
 
   #answer(standing: Standing<P>): number {
     const { pull, pass, loads } = standing;

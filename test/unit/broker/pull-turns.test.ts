@@ -13,9 +13,11 @@ type Answer = (pull: TurnPull, pass: PullPass, mayLoad: boolean) => number | Pro
 function stage(answer: Answer = () => 100, msPerAnswer = 0) {
   const answered: string[] = [];
   const turns: (() => void)[] = [];
+  const log = { end: 0 };
   const line = new PullTurns<TurnPull>({
     clock: { nowMs: () => 0, monotonicMs: () => answered.length * msPerAnswer },
     afterWrites: (run) => turns.push(run),
+    logEnd: () => log.end,
     answer: (pull, pass, mayLoad) => {
       const given = answer(pull, pass, mayLoad);
       if (typeof given === 'number') answered.push(`${pull.offset} ${pass}`);
@@ -28,7 +30,7 @@ function stage(answer: Answer = () => 100, msPerAnswer = 0) {
     run?.();
     return run !== undefined;
   };
-  return { line, answered, turns, turn };
+  return { line, answered, turns, turn, log };
 }
 
 const connection = () => ({ isOpen: true }) as ServerConnection;
@@ -50,7 +52,7 @@ function loading() {
 
 describe('a slice', () => {
   test('comes behind the writes of its turn, and ends when its time is over', () => {
-    const { line, answered, turns, turn } = stage(() => 1, 0.3);
+    const { line, answered, turns, turn } = stage(() => 1, 0.6);
     for (let offset = 0; offset < 5; offset++) line.take(pull(offset));
     expect(answered).toEqual([]);
     expect(turns).toHaveLength(1);
@@ -63,12 +65,25 @@ describe('a slice', () => {
   });
 
   test('ends when its bytes are written, and answers at least one', () => {
-    const { line, answered, turn } = stage(() => 300_000);
+    const { line, answered, turn } = stage(() => 600_000);
     for (let offset = 0; offset < 4; offset++) line.take(pull(offset));
     turn();
     expect(answered).toHaveLength(2);
     turn();
     expect(answered).toHaveLength(4);
+  });
+
+  test('is shorter while somebody sends', () => {
+    const { line, answered, turn, log } = stage(() => 1, 0.2);
+    for (let offset = 0; offset < 20; offset++) line.take(pull(offset));
+    log.end = 100;
+    turn();
+    expect(answered).toHaveLength(2);
+    turn();
+    expect(answered).toHaveLength(7);
+    log.end = 200;
+    turn();
+    expect(answered).toHaveLength(9);
   });
 
   test('is not asked of a connection that is gone', () => {

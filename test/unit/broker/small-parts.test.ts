@@ -74,6 +74,7 @@ describe('held pulls', () => {
       new PullTurns({
         clock: time,
         afterWrites: setImmediate,
+        logEnd: () => 0,
         answer: ({ offset }) => {
           onAnswer(offset);
           return 0;
