@@ -169,6 +169,12 @@ export class BrokerDispatcher implements FrameListener, FrameDoor, RequestTable 
     else this.#request(connection, request, chunk.subarray(start, end));
   }
 
+  onFrames(connection: ServerConnection, chunk: Buffer, start: number, end: number): number {
+    const { state, intercept } = this.#admission.current;
+    if (this.#guard !== undefined || intercept !== undefined || state !== 'open') return start;
+    return this.#sends?.acceptRun(connection, chunk, start, end) ?? start;
+  }
+
   #acceptPull(connection: ServerConnection, chunk: Buffer, start: number, end: number): boolean {
     if (this.#pulls === undefined || connection.localPort === this.#vipPort) return false;
     return this.#pulls.acceptScanned(connection, chunk, start, end);

@@ -3,4 +3,6 @@
 // to it whatever is unusual, and property tests hold the two against each other.
 // Source in source/ (AssemblyScript), compiled by `npm run kernels` into binary/; both are checked in.
 export { type KnownTopic, RecordKernel, ROWS_WORDS_MAX, type WalkRange } from './record-kernel.ts';
+export { type KernelShape, SendKernel } from './send-kernel.ts';
+export * as sendLayout from './send-layout.ts';
 export { type WasmMemory, wasmExports, wasmMemory, wasmModule } from './wasm.ts';

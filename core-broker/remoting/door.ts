@@ -10,6 +10,11 @@ export interface FrameListener {
   onOpen?(connection: ServerConnection): void;
   /** Called exactly once per connection, whatever closed it; detach() counts as closing. */
   onClose?(connection: ServerConnection): void;
+  /**
+   * Offered whenever several whole frames wait in [start, end) of the chunk: takes as many of the first as it
+   * likes. @returns the position behind those it took
+   */
+  onFrames?(connection: ServerConnection, chunk: Buffer, start: number, end: number): number;
   /** After all frames of one read were delivered: the moment to flush work batched over frames. */
   onBatchEnd?(connection: ServerConnection): void;
 }

@@ -5,6 +5,8 @@
 import { DrError } from '../base/index.ts';
 
 export type FrameSink = (chunk: Buffer, start: number, end: number) => void;
+/** Takes some of the frames at the start of [start, end). @returns the position behind them */
+export type RunSink = (chunk: Buffer, start: number, end: number) => number;
 
 /** Bytes of unfinished frames, shared by all connections of a server. */
 export interface PartialBudget {
@@ -15,6 +17,12 @@ export interface PartialBudget {
 const EMPTY = Buffer.alloc(0);
 const LENGTH_BYTES = 4;
 const FRAME_BYTES_MIN = 8;
+/** A run is offered when this many frames like the first may wait; fewer are not worth the call. */
+const RUN_FRAMES_MIN = 4;
+/** Frames of a run are not measured one by one: none can be larger than the run. */
+const RUN_BYTES_MAX = 128 * 1024;
+/** Runs of a chunk that may be refused one after the other: it holds other frames then. */
+const RUN_TRIES = 3;
 /** A larger straddle buffer is given back after its frame. */
 const KEEP_BYTES_MAX = 16 * 1024;
 
@@ -22,6 +30,7 @@ export class FrameReader {
   readonly #sink: FrameSink;
   readonly #frameBytesMax: number;
   readonly #budget: PartialBudget;
+  readonly #runs: RunSink | undefined;
   #partial: Buffer = EMPTY;
   #partialLength = 0;
   #chunk: Buffer = EMPTY;
@@ -29,10 +38,11 @@ export class FrameReader {
   #end = 0;
   #isStopped = false;
 
-  constructor(sink: FrameSink, frameBytesMax: number, budget: PartialBudget) {
+  constructor(sink: FrameSink, frameBytesMax: number, budget: PartialBudget, runs?: RunSink) {
     this.#sink = sink;
     this.#frameBytesMax = frameBytesMax;
     this.#budget = budget;
+    this.#runs = frameBytesMax < RUN_BYTES_MAX ? undefined : runs;
   }
 
   /** Bytes of a frame that has begun but not ended. */
@@ -59,14 +69,25 @@ export class FrameReader {
 
   #deliverWhole(): void {
     const chunk = this.#chunk;
+    let tries = this.#runs === undefined ? 0 : RUN_TRIES;
     while (!this.#isStopped && this.#end - this.#at >= LENGTH_BYTES) {
       const start = this.#at;
       const size = this.#checkedSize(chunk, start);
       if (this.#end - start < size) return;
+      if (tries > 0 && this.#end - start >= RUN_FRAMES_MIN * size) {
+        this.#at = this.#offerRun(start);
+        tries = this.#at > start ? RUN_TRIES : tries - 1;
+        if (this.#at > start) continue;
+      }
       // Order: step over the frame before the call, which may stop this reader and take the rest.
       this.#at = start + size;
       this.#sink(chunk, start, start + size);
     }
+  }
+
+  #offerRun(start: number): number {
+    const end = Math.min(this.#end, start + RUN_BYTES_MAX);
+    return this.#runs?.(this.#chunk, start, end) ?? start;
   }
 
   /** No more deliveries. @returns a copy of every byte not delivered yet */

@@ -65,7 +65,12 @@ export class AcceptedConnection implements ServerConnection {
     this.bornHost = encodeHost(this.remoteAddress, this.remotePort);
     this.output = new OutputQueue(socket, (unsentBytes) => this.#onOutput(unsentBytes));
     const { frameBytesMax, partial } = host;
-    this.#reader = new FrameReader((c, s, e) => this.#onFrame(c, s, e), frameBytesMax, partial);
+    const { listener } = host;
+    const runs = listener.onFrames
+      ? (c: Buffer, s: number, e: number) => listener.onFrames?.(this, c, s, e) ?? s
+      : undefined;
+    const sink = (c: Buffer, s: number, e: number) => this.#onFrame(c, s, e);
+    this.#reader = new FrameReader(sink, frameBytesMax, partial, runs);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
   }
@@ -117,13 +122,21 @@ export class AcceptedConnection implements ServerConnection {
     this.idleSweeps = 0;
     duringRead(() => {
       try {
-        this.#reader.push(chunk, end);
-        this.#host.listener.onBatchEnd?.(this);
+        this.#deliver(chunk, end);
       } catch (reason) {
         this.#fail(DrError.from(reason));
       }
     });
     return true;
+  }
+
+  /** Whatever happens: what is remembered of this chunk ends with it. */
+  #deliver(chunk: Buffer, end: number): void {
+    try {
+      this.#reader.push(chunk, end);
+    } finally {
+      this.#host.listener.onBatchEnd?.(this);
+    }
   }
 
   #onFrame(chunk: Buffer, start: number, end: number): void {

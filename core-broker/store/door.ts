@@ -3,6 +3,7 @@
 // assigns offsets and encodes the record into the ring in one tick. Whoever must acknowledge waits
 // until `onDurable` reports an end at or beyond the record's end; nothing is acknowledged before.
 import type { CommitLogOffset, Epoch, QueueOffset } from '../base/index.ts';
+import type { SendKernel } from '../kernel/index.ts';
 import type { LineageEntry, RegionRole, WriteState } from '../protocol/index.ts';
 
 export interface QueueRef {
@@ -52,6 +53,17 @@ export interface PropertyMarks {
   keysEnd: number;
   uniqStart: number;
   uniqEnd: number;
+}
+
+/**
+ * Frames that lie in the send kernel, to be appended by it. Shape n of the call belongs to topic n; its
+ * address stands in the call already.
+ */
+export interface SendRun {
+  readonly topics: readonly TopicHandle[];
+  /** Queues that may be written to, per topic. */
+  readonly queueCounts: readonly number[];
+  readonly bodyBytesMax: number;
 }
 
 /** Where a record went. Reused by the store: read it before the next append. */
@@ -152,6 +164,18 @@ export interface MessageStore {
    * @throws DrError FENCED, NOT_MASTER (standby), DISK_FULL, BUSY (too much unflushed), USAGE (too large)
    */
   append(record: RecordSource): AppendResult;
+  /** Takes runs of sends; its memory is the store's. */
+  readonly sendKernel: SendKernel;
+  /**
+   * Appends what of a run the kernel takes, like as many calls of append().
+   * @returns how many; 0 when none may be taken now: append() says why
+   * @throws DrError FENCED, NOT_MASTER; nothing changed then
+   */
+  appendRun(run: SendRun): number;
+  /** Java hash of `topic#`: what hashes of its index keys begin with. */
+  keyHashOf(topic: TopicHandle): number;
+  /** The record that append() wrote last, in memory; valid until the next append. */
+  recordOf(result: AppendResult): Buffer;
   /** Calls back, in order, after each flush with the end that may be acknowledged in this flush mode. */
   onDurable(listener: (end: CommitLogOffset) => void): void;
   /** Resolves when everything up to `end` may be acknowledged. */

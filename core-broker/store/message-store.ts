@@ -11,6 +11,7 @@ import {
   type QueueOffset,
   queueOffset,
 } from '../base/index.ts';
+import type { SendKernel } from '../kernel/index.ts';
 import type {
   AppendResult,
   ArrivalListener,
@@ -24,6 +25,7 @@ import type {
   RecordRef,
   RecordSource,
   ScannedRecord,
+  SendRun,
   StoreBounds,
   TopicHandle,
 } from './door.ts';
@@ -43,6 +45,7 @@ const log = createLog('store');
 
 export class FileMessageStore implements MessageStore {
   readonly guard: EpochGuard;
+  readonly sendKernel: SendKernel;
   readonly #parts: StoreParts;
   readonly #writer: LogWriter;
   readonly #pump: DispatchPump;
@@ -54,6 +57,7 @@ export class FileMessageStore implements MessageStore {
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.guard = parts.guard;
+    this.sendKernel = parts.kernel;
     this.#waiters = new DurableWaiters(parts.state);
     this.#pump = new DispatchPump(parts);
     this.#writer = new LogWriter(parts, parts.options.flushDiskType, {
@@ -82,6 +86,23 @@ export class FileMessageStore implements MessageStore {
     const result = commitLog.append(record, queue);
     this.#writer.schedule();
     return result;
+  }
+
+  appendRun(run: SendRun): number {
+    const { guard, runs } = this.#parts;
+    guard.check('local', guard.state.epoch);
+    if (this.#isLinkTail) this.#leaveLink();
+    const count = runs.append(run);
+    if (count > 0) this.#writer.schedule();
+    return count;
+  }
+
+  keyHashOf(topic: TopicHandle): number {
+    return (topic as Topic).keyHash;
+  }
+
+  recordOf(result: AppendResult): Buffer {
+    return this.#parts.runs.recordOf(result);
   }
 
   appendExact(offset: number, bytes: Buffer, epoch: Epoch): void {

@@ -3,6 +3,7 @@
 // crash at any point is seen by the next boot; a refused boot changes nothing.
 import * as fs from 'node:fs';
 import { DrError, fsyncFolderSync, LIMITS, makeFolder } from '../base/index.ts';
+import { SendKernel } from '../kernel/index.ts';
 import { Housekeeping } from './boot/housekeeping.ts';
 import { recover } from './boot/recovery.ts';
 import { StoreLock } from './boot/store-lock.ts';
@@ -18,6 +19,8 @@ import { LogState } from './log/log-state.ts';
 import { LogSyncer } from './log/log-syncer.ts';
 import { PendingDigests } from './log/pending-digests.ts';
 import { Ring } from './log/ring.ts';
+import { DigestRows } from './log/run/digest-rows.ts';
+import { RunAppender } from './log/run/run-appender.ts';
 import { FileMessageStore } from './message-store.ts';
 import { DeletedTopics } from './queue/deleted-topics.ts';
 import { DelayLevels } from './queue/digest/delay-levels.ts';
@@ -102,7 +105,9 @@ async function build(context: OpenContext): Promise<MessageStore> {
   ring.reset(state.end);
   const guard = loadGuard(options, layout, { logEnd: state.end, isAbnormal });
   const pending = new PendingDigests(ring, index !== undefined);
-  const log = { ring, files, state, layer, dispatcher, pending };
+  const kernel = new SendKernel(ring.memory);
+  const rows = new DigestRows({ kernel, ring, state, topics });
+  const log = { ring, files, state, layer, dispatcher, pending, rows };
   const view = new LogView(log);
   const puller = new Puller(view, files);
   const syncer = new LogSyncer(log);
@@ -136,6 +141,11 @@ async function build(context: OpenContext): Promise<MessageStore> {
     keeping,
     retention,
     scrubber,
+    kernel,
+    runs: new RunAppender(
+      { ...log, kernel },
+      { ...recordLimits(tuning), hasIndex: index !== undefined },
+    ),
     commitLog: new CommitLog(log, recordLimits(tuning)),
     exact: new ExactAppender({
       ...log,

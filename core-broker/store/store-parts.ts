@@ -1,4 +1,6 @@
 // The parts of an open store, made once by open-store and shared by reference.
+
+import type { SendKernel } from '../kernel/index.ts';
 import type { Housekeeping } from './boot/housekeeping.ts';
 import type { Scrubber } from './check/scrubber.ts';
 import type { EpochGuard, StoreOptions } from './door.ts';
@@ -11,6 +13,8 @@ import type { LogState } from './log/log-state.ts';
 import type { LogSyncer } from './log/log-syncer.ts';
 import type { PendingDigests } from './log/pending-digests.ts';
 import type { Ring } from './log/ring.ts';
+import type { DigestRows } from './log/run/digest-rows.ts';
+import type { RunAppender } from './log/run/run-appender.ts';
 import type { DeletedTopics } from './queue/deleted-topics.ts';
 import type { Dispatcher } from './queue/dispatcher.ts';
 import type { IndexService } from './queue/index-service.ts';
@@ -28,6 +32,9 @@ export interface StoreParts {
   files: LogFiles;
   state: LogState;
   pending: PendingDigests;
+  rows: DigestRows;
+  kernel: SendKernel;
+  runs: RunAppender;
   commitLog: CommitLog;
   exact: ExactAppender;
   view: LogView;

@@ -4,14 +4,14 @@
 // Prints one JSON line per round. 128 frames of one client at a time, as one socket read delivers them.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { systemClock } from '../../core-broker/base/index.ts';
+import { LIMITS, systemClock } from '../../core-broker/base/index.ts';
 import { OPEN_ADMISSION } from '../../core-broker/broker/admission.ts';
 import { buildParts } from '../../core-broker/broker/build-parts.ts';
 import { BrokerDispatcher } from '../../core-broker/broker/dispatcher.ts';
 import { brokerConfig } from '../../core-broker/broker/index.ts';
 import { storeOptions } from '../../core-broker/broker/store-options.ts';
 import { encodeHost } from '../../core-broker/protocol/index.ts';
-import type { ServerConnection } from '../../core-broker/remoting/index.ts';
+import { FrameReader, type ServerConnection } from '../../core-broker/remoting/index.ts';
 import { openStore } from '../../core-broker/store/index.ts';
 import { tempFolder } from '../support/store-options.ts';
 import { FrameWindow } from './send-frames.ts';
@@ -73,14 +73,17 @@ const shape = {
   bodyBytes: Number(bodyBytes),
 };
 const frames = new FrameWindow(shape, PER_READ, QUEUES);
+const reader = new FrameReader(
+  (chunk, start, end) => dispatcher.onFrame(connection, chunk, start, end),
+  LIMITS.frameBytesMax,
+  { usedBytes: 0, maxBytes: LIMITS.frameBytesMax },
+  (chunk, start, end) => dispatcher.onFrames(connection, chunk, start, end),
+);
 let sequence = 0;
 
 function oneRead(): void {
-  for (let slot = 0; slot < PER_READ; slot++) {
-    frames.patch(slot, sequence++);
-    const at = slot * frames.size;
-    dispatcher.onFrame(connection, frames.bytes, at, at + frames.size);
-  }
+  for (let slot = 0; slot < PER_READ; slot++) frames.patch(slot, sequence++);
+  reader.push(frames.bytes);
   dispatcher.onBatchEnd();
 }
 

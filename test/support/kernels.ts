@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import * as asc from 'assemblyscript/asc';
 import { ROOT } from './source-tree.ts';
 
-export const MODULES = ['records'] as const;
+export const MODULES = ['records', 'sends'] as const;
 const FOLDER = 'core-broker/kernel';
 const FLAGS = [
   ...['--optimizeLevel', '3', '--shrinkLevel', '0', '--converge', '--noAssert'],

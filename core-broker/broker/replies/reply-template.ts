@@ -39,7 +39,8 @@ export class ReplyTemplate {
   readonly #head: Buffer;
   /** What stands before queue id, queue offset, transaction id, opaque, and behind all. */
   readonly #parts: Buffer[];
-  readonly #bytesMax: number;
+  /** Bytes encode() may write at most, without the unique key. */
+  readonly bytesMax: number;
   readonly #copier = new RangeCopier(Buffer.alloc(0));
 
   constructor(options: ReplyTemplateOptions) {
@@ -47,12 +48,17 @@ export class ReplyTemplate {
     this.#head = Buffer.concat([head as Buffer, Buffer.alloc(OFFSET_DIGITS)]);
     this.#parts = parts;
     const fixedBytes = parts.reduce((sum, part) => sum + part.length, this.#head.length);
-    this.#bytesMax = fixedBytes + 3 * DIGITS_MAX;
+    this.bytesMax = fixedBytes + 3 * DIGITS_MAX;
+  }
+
+  /** The head with room for the offset at its end, and the pieces between the other holes. */
+  get pieces(): { head: Buffer; parts: readonly Buffer[] } {
+    return { head: this.#head, parts: this.#parts };
   }
 
   /** Bytes encode() may write at most. */
   sizeMax(fields: ReplyFields): number {
-    return this.#bytesMax + fields.uniqueLength;
+    return this.bytesMax + fields.uniqueLength;
   }
 
   /** Encodes one reply at `at`. @returns the position behind it */

@@ -11,6 +11,14 @@ const FIRST_ENTRIES = 64;
 /** A drained buffer larger than this is given back. */
 const KEEP_BYTES = 1024 * 1024;
 
+/** Replies one behind the other, with the log end each waits for, the place behind it and its opaque. */
+export interface ReplyRun {
+  bytes: Buffer;
+  ends: Float64Array;
+  stops: Int32Array;
+  opaques: Int32Array;
+}
+
 export class WithheldReplies {
   buffer: Buffer = Buffer.alloc(0);
   /** Log end each reply waits for. */
@@ -44,13 +52,28 @@ export class WithheldReplies {
 
   /** Keeps what was encoded in [reserved position, stop) until `end` is durable. */
   hold(stop: number, end: number, opaque: number, nowMs: number): void {
-    if (this.#tail === this.#ends.length) this.#growEntries();
+    if (this.#tail === this.#ends.length) this.#growEntries(1);
     const tail = this.#tail++;
     this.#size = stop;
     this.#ends[tail] = end;
     this.#stops[tail] = stop;
     this.#opaques[tail] = opaque;
     this.#timesMs[tail] = nowMs;
+  }
+
+  /** hold() for every reply of a run; their places are relative to the first. */
+  holdRun({ bytes, ends, stops, opaques }: ReplyRun, nowMs: number): void {
+    const at = this.reserve(bytes.length);
+    const count = ends.length;
+    if (this.#tail + count > this.#ends.length) this.#growEntries(count);
+    const tail = this.#tail;
+    this.buffer.set(bytes, at);
+    this.#ends.set(ends, tail);
+    this.#opaques.set(opaques, tail);
+    this.#timesMs.fill(nowMs, tail, tail + count);
+    for (let i = 0; i < count; i++) this.#stops[tail + i] = at + (stops[i] as number);
+    this.#tail = tail + count;
+    this.#size = at + bytes.length;
   }
 
   /** Writes every reply whose record ends at or before `durableEnd`. */
@@ -93,9 +116,9 @@ export class WithheldReplies {
   }
 
   /** Moves the waiting entries to the front, into larger arrays when they fill half of these. */
-  #growEntries(): void {
+  #growEntries(more: number): void {
     const { count } = this;
-    const capacity = Math.max(FIRST_ENTRIES, this.#ends.length, 2 * count);
+    const capacity = Math.max(FIRST_ENTRIES, this.#ends.length, 2 * (count + more));
     const moved = <T extends Float64Array | Int32Array>(from: T, into: T): T => {
       into.set(from.subarray(this.#head, this.#tail));
       return into;

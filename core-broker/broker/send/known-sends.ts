@@ -2,9 +2,15 @@
 // ready but for what differs. A send that fits skips scan, property search and topic lookup.
 // Invariant: only the plain road is remembered, and only as long as its topic and the configuration of
 // the topic are the very objects it was learned with; everything else takes the scanned road.
+
+import type { KernelShape } from '../../kernel/index.ts';
 import { type SendRequestView, type SendShape, shapeOf } from '../../protocol/index.ts';
 import type { RecordSource } from '../../store/index.ts';
 import type { Topic } from '../metadata/index.ts';
+
+/** Queues that a send may name. */
+export const queuesOf = ({ config }: Topic): number =>
+  Math.max(config.readQueueNums, config.writeQueueNums);
 
 /** One producer process sends few kinds of headers at a time. */
 const KNOWN_MAX = 4;
@@ -21,6 +27,8 @@ export interface KnownSend {
   readonly uniqueStart: number;
   readonly uniqueLength: number;
   readonly isOneway: boolean;
+  /** For runs of such sends; undefined = they are taken one by one. */
+  readonly kernelShape: KernelShape | undefined;
 }
 
 export interface Lesson {
@@ -29,6 +37,8 @@ export interface Lesson {
   topic: Topic;
   /** As it was appended, with marks. */
   record: RecordSource;
+  /** Makes the shape for runs, of a send that is answered. */
+  kernelShape?: (shape: SendShape) => KernelShape | undefined;
 }
 
 /** Why: a record that goes on holding its last body holds the chunk of a whole socket read. */
@@ -47,6 +57,10 @@ export class KnownSends {
       if (each.shape.fits(chunk, start, end)) return isValid(each) ? each : this.#forget(i);
     }
     return undefined;
+  }
+
+  forEachValid(use: (known: KnownSend) => void): void {
+    for (const each of this.#known) if (isValid(each)) use(each);
   }
 
   /** A plain send that fitted nothing was appended. */
@@ -70,7 +84,7 @@ export class KnownSends {
 
 const isValid = ({ topic, config }: KnownSend): boolean => topic.config === config && !topic.isGone;
 
-function learn({ chunk, view, topic, record }: Lesson): KnownSend | undefined {
+function learn({ chunk, view, topic, record, kernelShape }: Lesson): KnownSend | undefined {
   const { marks, properties, propertiesLength } = record;
   // Why: a key of our making would be the same for every send.
   if (marks === undefined || marks.uniqStart >= view.propertiesLength) return undefined;
@@ -91,5 +105,6 @@ function learn({ chunk, view, topic, record }: Lesson): KnownSend | undefined {
     uniqueStart: marks.uniqStart,
     uniqueLength: marks.uniqEnd - marks.uniqStart,
     isOneway: view.isOneway,
+    kernelShape: view.isOneway ? undefined : kernelShape?.(shape),
   };
 }

@@ -32,9 +32,11 @@ import {
 import { refusalOf, refuse } from '../response-codes.ts';
 import { emptyRecord } from '../writing/index.ts';
 import { BatchSend } from './batch-send.ts';
-import { type KnownSend, KnownSends, NO_BODY } from './known-sends.ts';
+import { kernelShapeOf } from './kernel-shape.ts';
+import { type KnownSend, KnownSends, NO_BODY, queuesOf } from './known-sends.ts';
 import { isPlainText } from './plain-text.ts';
 import { RareSend } from './rare-send.ts';
+import { SendRuns } from './send-runs.ts';
 import type { StoredProperties, StoredPropertiesOptions } from './stored-properties.ts';
 
 export interface SendPathOptions {
@@ -54,6 +56,7 @@ export class SendPath {
   readonly #record: RecordSource;
   readonly #rare: RareSend;
   readonly #batch: BatchSend;
+  readonly #runs: SendRuns;
   /** Target of the send in hand; fields, so that no object is made per message. */
   #topic: Topic;
   #queueId = 0;
@@ -71,6 +74,7 @@ export class SendPath {
     this.#record = emptyRecord(handle);
     this.#rare = new RareSend(context, properties);
     this.#batch = new BatchSend(context, properties);
+    this.#runs = new SendRuns(context, release);
   }
 
   /** Handles one scanned send; admission was asked before. */
@@ -119,6 +123,13 @@ export class SendPath {
     return true;
   }
 
+  /** Takes frames of [start, end) that are like sends before. @returns the position behind them */
+  acceptRun(connection: ServerConnection, chunk: Buffer, start: number, end: number): number {
+    const session = sessionOf(connection);
+    if (session.knownSends === undefined) return start;
+    return this.#runs.accept(session, chunk, start, end);
+  }
+
   #holdKnown(session: Session, known: KnownSend, result: AppendResult): void {
     const reply = this.#reply;
     reply.queueId = known.record.queueId;
@@ -141,6 +152,7 @@ export class SendPath {
   /** The frames of one read are through: the next one reads the clock again. */
   endBatch(): void {
     this.#batchMs = 0;
+    this.#runs.forgetChunk();
   }
 
   #acceptOne(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
@@ -190,14 +202,34 @@ export class SendPath {
     const isPlain = isPlainText(bytes, uniqueStart, uniqueLength);
     reply.uniqueLength = isPlain ? uniqueLength : 0;
     const result = this.#context.parts.store.append(record);
-    if (isPlain) this.#remember(connection, chunk, view);
+    if (isPlain) this.#remember(connection, chunk, view, result);
     return result;
   }
 
-  #remember(connection: ServerConnection, chunk: Buffer, view: SendRequestView): void {
+  #remember(
+    connection: ServerConnection,
+    chunk: Buffer,
+    view: SendRequestView,
+    result: AppendResult,
+  ): void {
     const session = sessionOf(connection);
+    const { store } = this.#context.parts;
     session.knownSends ??= new KnownSends();
-    session.knownSends.missed({ chunk, view, topic: this.#topic, record: this.#record });
+    const topic = this.#topic;
+    session.knownSends.missed({
+      chunk,
+      view,
+      topic,
+      record: this.#record,
+      kernelShape: (shape) =>
+        kernelShapeOf({
+          shape,
+          source: this.#record,
+          record: store.recordOf(result),
+          keyHash: store.keyHashOf(topic.handle),
+          template: this.#template,
+        }),
+    });
   }
 
   /** @returns undefined when the reply is on its way already */
@@ -335,9 +367,6 @@ function chooseQueue(topic: Topic, queueId: number): number {
   }
   return queueId >= 0 ? queueId : Math.floor(Math.random() * Math.max(writeQueueNums, 1));
 }
-
-const queuesOf = ({ config }: Topic): number =>
-  Math.max(config.readQueueNums, config.writeQueueNums);
 
 function refuseForbidden(topic: string): void {
   if (!isSendForbidden(topic)) return;

@@ -19,14 +19,28 @@ const NAME_END = 1;
 const VALUE_END = 2;
 
 /** A range of the header, relative to its first byte. */
-interface Hole {
+export interface Hole {
   start: number;
   length: number;
 }
 
 /** A property value: its place in the header and in the un-escaped properties. */
-interface TextHole extends Hole {
+export interface TextHole extends Hole {
   textAt: number;
+}
+
+/** What a shape is made of: for whoever compares frames with it elsewhere. */
+export interface ShapeFacts {
+  readonly isBinary: boolean;
+  /** The header it was learned from. */
+  readonly header: Buffer;
+  /** Bits of the header that must be equal. */
+  readonly mask: Buffer;
+  readonly typeAndLength: number;
+  readonly opaque: Hole;
+  readonly queueId: Hole;
+  readonly born: Hole;
+  readonly texts: readonly TextHole[];
 }
 
 const frames = new WordViews();
@@ -53,6 +67,8 @@ export class SendShape {
   readonly #queueId: Hole;
   readonly #born: Hole;
   readonly #texts: readonly TextHole[];
+  readonly #header: Buffer;
+  readonly #mask: Buffer;
 
   constructor(
     chunk: Buffer,
@@ -78,8 +94,23 @@ export class SendShape {
     for (const { start, length } of [this.#opaque, this.#queueId, this.#born, ...texts]) {
       mask.fill(0, start, start + length);
     }
+    this.#header = Buffer.from(header);
+    this.#mask = mask;
     this.#words = wordsOf(header);
     this.#masks = wordsOf(mask);
+  }
+
+  get facts(): ShapeFacts {
+    return {
+      isBinary: this.#isBinary,
+      header: this.#header,
+      mask: this.#mask,
+      typeAndLength: this.#typeAndLength,
+      opaque: this.#opaque,
+      queueId: this.#queueId,
+      born: this.#born,
+      texts: this.#texts,
+    };
   }
 
   /**

@@ -9,6 +9,7 @@ import type { LogState } from './log-state.ts';
 import type { PendingDigests } from './pending-digests.ts';
 import { RecordCursor } from './record-bytes.ts';
 import type { Ring } from './ring.ts';
+import type { DigestRows } from './run/digest-rows.ts';
 
 const RETRY_MS = 100;
 const log = createLog('store');
@@ -25,6 +26,7 @@ export interface PumpParts {
   state: LogState;
   dispatcher: Dispatcher;
   pending: PendingDigests;
+  rows: DigestRows;
 }
 
 export class DispatchPump {
@@ -33,6 +35,7 @@ export class DispatchPump {
   readonly #state: LogState;
   readonly #dispatcher: Dispatcher;
   readonly #pending: PendingDigests;
+  readonly #rows: DigestRows;
   readonly #cursor = new RecordCursor();
   #waiters: Waiter[] = [];
   #retry: NodeJS.Timeout | undefined;
@@ -43,6 +46,7 @@ export class DispatchPump {
     this.#state = parts.state;
     this.#dispatcher = parts.dispatcher;
     this.#pending = parts.pending;
+    this.#rows = parts.rows;
   }
 
   readonly run = (): void => {
@@ -98,13 +102,10 @@ export class DispatchPump {
     const { bytes, capacity } = this.#ring;
     let at = start;
     while (at < end && at < capacity) {
-      const pending = this.#pending.of(state.dispatched, at);
-      if (pending?.topic !== undefined) {
-        const { size } = pending.digest;
-        if (at + size > end) break;
-        this.#dispatcher.enter(pending.topic, pending.digest);
-        this.#pending.shift();
-        at += size;
+      const known = this.#enterKnown(at, end);
+      if (known === 'cut') break;
+      if (known > 0) {
+        at += known;
         continue;
       }
       const left = fileLeft - (at - start);
@@ -122,6 +123,20 @@ export class DispatchPump {
       }
     }
     return at;
+  }
+
+  /** Enters the record at `at` by a digest made at its append. @returns its size, 0 = there is none */
+  #enterKnown(at: number, end: number): number | 'cut' {
+    const { dispatched } = this.#state;
+    const row = this.#rows.of(dispatched, at);
+    const pending = row ?? this.#pending.of(dispatched, at);
+    if (pending?.topic === undefined) return 0;
+    const { size } = pending.digest;
+    if (at + size > end) return 'cut';
+    this.#dispatcher.enter(pending.topic, pending.digest);
+    if (row === undefined) this.#pending.shift();
+    else this.#rows.shift();
+    return size;
   }
 
   #stumble(reason: unknown): void {

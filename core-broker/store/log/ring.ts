@@ -4,30 +4,24 @@
 // encoded in one piece into the slack and its overhang is copied to the front, so every record can be
 // read in one piece and every byte range in at most two.
 // Invariant: [low(), end) is valid; who appends makes sure that nothing unwritten is overwritten.
-// Source: ours; WebAssembly.Memory because it is page-aligned (O_DIRECT later) and stays put.
-
-interface WasmMemory {
-  readonly buffer: ArrayBuffer;
-}
-// Why: the type library of this project has no DOM part, where WebAssembly is declared.
-const { WebAssembly: wasm } = globalThis as unknown as {
-  WebAssembly: { Memory: new (size: { initial: number }) => WasmMemory };
-};
-const WASM_PAGE_BYTES = 65_536;
+// Source: ours; WebAssembly.Memory because it is page-aligned, stays put, and kernels write into it.
+import { sendLayout, type WasmMemory, wasmMemory } from '../../kernel/index.ts';
 
 export class Ring {
   readonly capacity: number;
+  /** The kernel's own part, then the ring and its slack. */
+  readonly memory: WasmMemory;
   readonly bytes: Buffer;
   readonly view: DataView;
   /** First offset that was ever put here since the last reset. */
   #start = 0;
 
   constructor(capacity: number, slack: number) {
-    const pages = Math.ceil((capacity + slack) / WASM_PAGE_BYTES);
-    const memory = new wasm.Memory({ initial: pages }).buffer;
+    this.memory = wasmMemory(sendLayout.KERNEL_BYTES + capacity + slack);
+    const { buffer } = this.memory;
     this.capacity = capacity;
-    this.bytes = Buffer.from(memory);
-    this.view = new DataView(memory);
+    this.bytes = Buffer.from(buffer, sendLayout.KERNEL_BYTES);
+    this.view = new DataView(buffer, sendLayout.KERNEL_BYTES);
   }
 
   /** Forgets everything; the next byte put in is `offset`. */
@@ -48,6 +42,11 @@ export class Ring {
   at(offset: number): number {
     // Why no %: slow on numbers above 2^31, and every record passes here twice.
     return offset - Math.floor(offset / this.capacity) * this.capacity;
+  }
+
+  /** Where place `at` of the ring lies in the memory. */
+  address(at: number): number {
+    return sendLayout.KERNEL_BYTES + at;
   }
 
   /** After encoding [at, at + length) with at < capacity: mirrors the overhang to the front. */

@@ -49,6 +49,7 @@ export class TopicTable implements QueueHome {
   #cooling = new Set<ConsumeQueue>();
   readonly #byName = new Map<string, Topic>();
   readonly #byBytes = new Map<number, Topic[]>();
+  readonly #byId: Topic[] = [];
   #last: Topic | undefined;
 
   constructor(root: string, fileSize: number) {
@@ -78,12 +79,18 @@ export class TopicTable implements QueueHome {
 
   #add(name: string): Topic {
     const topic = new Topic(name, this.#byName.size);
+    this.#byId.push(topic);
     this.#byName.set(name, topic);
     const hash = hashOf(topic.bytes, 0, topic.bytes.length);
     const bucket = this.#byBytes.get(hash);
     if (bucket === undefined) this.#byBytes.set(hash, [topic]);
     else bucket.push(topic);
     return topic;
+  }
+
+  /** @param id of a topic of this table */
+  ofId(id: number): Topic {
+    return this.#byId[id] as Topic;
   }
 
   /** The topic whose name is buf[start, start + length). */

@@ -160,6 +160,14 @@ function guarded(inner: FrameListener, findings: string[]): FrameListener {
         throw reason;
       }
     },
+    onFrames: (connection, chunk, start, end) => {
+      try {
+        return inner.onFrames?.(connection, chunk, start, end) ?? start;
+      } catch (reason) {
+        findings.push(`out of onFrames: ${String(reason)}`);
+        throw reason;
+      }
+    },
     onOpen: (connection) => inner.onOpen?.(connection),
     onClose: (connection) => inner.onClose?.(connection),
     onBatchEnd: (connection) => inner.onBatchEnd?.(connection),

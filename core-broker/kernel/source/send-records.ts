@@ -1,0 +1,135 @@
+// The record of a send and its digest. A record is a copy of the one its shape was learned from, with what
+// differs written over it: numbers before the body, property values behind it.
+import {
+  CALL,
+  CALL_HAS_INDEX,
+  CALL_STORE_TIME,
+  COPY_BYTES,
+  FRAME,
+  FRAME_BORN,
+  FRAME_CRC,
+  FRAME_PHYSICAL,
+  FRAME_QUEUE,
+  FRAME_QUEUE_OFFSET,
+  FRAME_SIZE,
+  ROW_CRC,
+  ROW_HASHES,
+  ROW_HASHES_MAX,
+  ROW_KEYS,
+  ROW_PHYSICAL,
+  ROW_QUEUE,
+  ROW_QUEUE_OFFSET,
+  ROW_SIZE,
+  ROW_STORE_TIME,
+  ROW_TAG,
+  ROW_TOPIC,
+  SHAPE_COPIES,
+  SHAPE_COPY,
+  SHAPE_HEAD,
+  SHAPE_HEAD_BYTES,
+  SHAPE_HEADER,
+  SHAPE_KEY_HASH,
+  SHAPE_KEYS,
+  SHAPE_STORE_TIME,
+  SHAPE_TAG,
+  SHAPE_TOPIC,
+  SHAPE_UNIQUE,
+} from '../send-layout';
+import { copyExact, copyLoose, putInt, putLong } from './bytes';
+import { crc32 } from './crc32';
+
+const BLANK: u8 = 32;
+
+/** Writes the record of the frame in hand, whose body ends at `stop`. */
+export function writeRecord(at: usize, shape: usize, header: usize, stop: usize): void {
+  const bodyFrom = header + load<usize>(shape, SHAPE_HEADER);
+  const headBytes = load<usize>(shape, SHAPE_HEAD_BYTES);
+  const crc = i32(crc32(bodyFrom, stop) & 0x7fffffff);
+  store<i32>(FRAME + FRAME_CRC, crc);
+  copyLoose(at, shape + SHAPE_HEAD, headBytes);
+  putInt(at, load<i32>(FRAME + FRAME_SIZE));
+  putInt(at + 8, crc);
+  putInt(at + 12, load<i32>(FRAME + FRAME_QUEUE));
+  putLong(at + 20, load<i64>(FRAME + FRAME_QUEUE_OFFSET));
+  putLong(at + 28, load<i64>(FRAME + FRAME_PHYSICAL));
+  putLong(at + 40, load<i64>(FRAME + FRAME_BORN));
+  putLong(at + load<usize>(shape, SHAPE_STORE_TIME), i64(load<f64>(CALL + CALL_STORE_TIME)));
+  putInt(at + headBytes - 4, i32(stop - bodyFrom));
+  const bodyEnd = copyLoose(at + headBytes, bodyFrom, stop - bodyFrom);
+  writeTail(bodyEnd, shape, header);
+}
+
+/** Topic and properties: pieces of the shape and of the header in turn. */
+function writeTail(at: usize, shape: usize, header: usize): void {
+  let to = at;
+  let copy = shape + SHAPE_COPY;
+  const end = copy + load<usize>(shape, SHAPE_COPIES) * COPY_BYTES;
+  for (; copy < end; copy += COPY_BYTES) {
+    const from = (load<u32>(copy) !== 0 ? header : shape) + load<usize>(copy, 4);
+    const length = load<usize>(copy, 8);
+    to = load<u32>(copy, 12) !== 0 ? copyExact(to, from, length) : copyLoose(to, from, length);
+  }
+}
+
+/** Puts the hashes of the index keys into the row. @returns false when there are more than fit */
+export function noteKeys(shape: usize, header: usize, row: usize): bool {
+  if (load<u32>(CALL + CALL_HAS_INDEX) === 0) {
+    store<u32>(row, 0, ROW_KEYS);
+    return true;
+  }
+  const prefix = load<i32>(shape, SHAPE_KEY_HASH);
+  let count: usize = 0;
+  const unique = header + load<usize>(shape, SHAPE_UNIQUE);
+  const uniqueLength = load<usize>(shape, SHAPE_UNIQUE + 4);
+  if (uniqueLength > 0) count = noteKey(row, count, hash(prefix, unique, unique + uniqueLength));
+  if (load<i32>(shape, SHAPE_KEYS) >= 0) {
+    let start = header + load<usize>(shape, SHAPE_KEYS);
+    const end = start + load<usize>(shape, SHAPE_KEYS + 4);
+    for (let at = start; at <= end; at++) {
+      if (at < end && load<u8>(at) !== BLANK) continue;
+      if (at > start) {
+        if (count === ROW_HASHES_MAX) return false;
+        count = noteKey(row, count, hash(prefix, start, at));
+      }
+      start = at + 1;
+    }
+  }
+  store<usize>(row, count, ROW_KEYS);
+  return true;
+}
+
+function noteKey(row: usize, count: usize, hash: i32): usize {
+  // The smallest number has no absolute.
+  store<i32>(row + (count << 2), hash === i32.MIN_VALUE ? 0 : abs<i32>(hash), ROW_HASHES);
+  return count + 1;
+}
+
+/** Java's hash over more bytes of ASCII. */
+function hash(start: i32, from: usize, to: usize): i32 {
+  let h = start;
+  let at = from;
+  for (; at + 4 <= to; at += 4) {
+    const word = load<u32>(at);
+    const first = i32(word & 0xff) * 29_791 + i32((word >>> 8) & 0xff) * 961;
+    h = h * 923_521 + (first + i32((word >>> 16) & 0xff) * 31 + i32(word >>> 24));
+  }
+  for (; at < to; at++) h = h * 31 + i32(load<u8>(at));
+  return h;
+}
+
+/** The rest of the row; its keys are there. */
+export function writeRow(row: usize, shape: usize, header: usize): void {
+  store<f64>(row, f64(load<i64>(FRAME + FRAME_PHYSICAL)), ROW_PHYSICAL);
+  store<f64>(row, f64(load<i64>(FRAME + FRAME_QUEUE_OFFSET)), ROW_QUEUE_OFFSET);
+  store<f64>(row, load<f64>(CALL + CALL_STORE_TIME), ROW_STORE_TIME);
+  store<i32>(row, load<i32>(FRAME + FRAME_SIZE), ROW_SIZE);
+  store<i32>(row, load<i32>(shape, SHAPE_TOPIC), ROW_TOPIC);
+  store<i32>(row, load<i32>(FRAME + FRAME_QUEUE), ROW_QUEUE);
+  store<i32>(row, load<i32>(FRAME + FRAME_CRC), ROW_CRC);
+  let tag = 0;
+  if (load<i32>(shape, SHAPE_TAG) >= 0) {
+    const from = header + load<usize>(shape, SHAPE_TAG);
+    tag = hash(0, from, from + load<usize>(shape, SHAPE_TAG + 4));
+  }
+  store<i32>(row, tag, ROW_TAG);
+}
