@@ -131,23 +131,24 @@ describe('one store', () => {
       const deliverMs = String(Date.now() + restMs);
       expect((await send(at, `next-${n}`, { TIMER_DELIVER_MS: deliverMs })).code).toBe(0);
       expect((await send(at, `same-${n}`, { TIMER_DELIVER_MS: deliverMs })).code).toBe(0);
+      return Number(deliverMs);
     };
     const first = await ours(root);
     await visit(first, 0, 4_000);
     await first.stop();
     const second = await stock(root);
     // A clean stop of Apache's takes up to 16 s.
-    await visit(second, 1, 12_000);
+    const dueMs = await visit(second, 1, 12_000);
     await second.stop();
+    const wasStoppedBefore = Date.now() < dueMs;
     const third = await ours(root);
     await visit(third, 2, 4_000);
     const clean = await bodiesAt(third);
     expect(clean.filter((key) => key.endsWith('-0'))).toHaveLength(3);
-    expect(clean.filter((key) => key.endsWith('-1')).sort()).toEqual([
-      'next-1',
-      'same-1',
-      'soon-1',
-    ]);
+    const fromStock = clean.filter((key) => key.endsWith('-1')).sort();
+    expect([...new Set(fromStock)]).toEqual(['next-1', 'same-1', 'soon-1']);
+    // One that was due while it stopped, Apache's broker may have delivered without writing it down.
+    if (wasStoppedBefore) expect(fromStock).toHaveLength(3);
     await third.kill();
     const fourth = await stock(root);
     await visit(fourth, 3, 4_000);
@@ -207,7 +208,7 @@ async function requestsAt(at: Holder): Promise<unknown> {
   note(await send(at, 'past', { TIMER_DELIVER_MS: '1000' }));
   note(await send(at, 'delete', { TIMER_DELIVER_MS: '1000', TIMER_DEL_UNIQKEY: 'x' }));
   note(await send(at, 'both', { TIMER_DELAY_SEC: '60', DELAY: '1' }));
-  const parked = await send(at, 'gone', { TIMER_DELAY_MS: '5000', TAGS: 'a' });
+  const parked = await send(at, 'gone', { TIMER_DELAY_MS: '9000', TAGS: 'a' });
   note(parked);
   said.push(Object.keys(parked.ext).sort());
   const recallHandle = parked.ext['recallHandle'] ?? '';
@@ -229,7 +230,7 @@ async function requestsAt(at: Holder): Promise<unknown> {
   const recalled = await recall('T', recallHandle);
   note(recalled);
   said.push(recalled.ext);
-  note(await send(at, 'stays', { TIMER_DELAY_MS: '5000' }));
+  note(await send(at, 'stays', { TIMER_DELAY_MS: '9000' }));
   await delivered(at, ['stays', 'both']);
   said.push([...(await bodiesAt(at))].sort());
   for (const topic of [TIMER_TOPIC, 'T']) {

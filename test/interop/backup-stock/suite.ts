@@ -131,6 +131,7 @@ function defineTests(version: ServerVersion): void {
     const source = await boot(version, 'live');
     const ns = ['-t', 'live', '-r', '4', '-w', '4', '-c', 'DefaultCluster'];
     await source.admin('updateTopic', ...ns);
+    await expect.poll(() => source.admin('topicRoute', '-t', 'live')).toContain('broker-a');
     const place = ['-t', 'live', '-b', 'broker-a', '-i', '1'];
     for (const body of ['one', 'two', 'three']) {
       await source.admin('sendMessage', ...place, '-p', body);

