@@ -15,6 +15,10 @@ const SLICE = { ms: 1, bytes: 1024 * 1024 };
 const SHORT_SLICE = { ms: 0.25, bytes: 256 * 1024 };
 /** A Java client pulls hundreds of queues over one connection. */
 const LINE_MAX = 1_024;
+/** A connection with more unsent bytes waits: it does not read as fast as it asks. */
+const UNSENT_BYTES_MAX = 8 * 1024 * 1024;
+/** When it is looked at again. */
+const ASIDE_MS = 5;
 /** A pull asks for its bytes this often: entries, records, and once more when they were pushed out. */
 const LOADS_MAX = 4;
 
@@ -59,7 +63,9 @@ export class PullTurns<P extends TurnPull> {
   #line: Standing<P>[] = [];
   /** Waiting for the disk. */
   readonly #loading = new Set<Standing<P>>();
-  /** First passes in line or loading, by connection. */
+  /** Waiting for their connections to take what was written. */
+  #aside: Standing<P>[] = [];
+  /** First passes in line, loading or aside, by connection. */
   readonly #counts = new Map<ServerConnection, number>();
   #isScheduled = false;
   #logEnd = 0;
@@ -69,7 +75,7 @@ export class PullTurns<P extends TurnPull> {
   }
 
   get waiting(): number {
-    return this.#line.length + this.#loading.size;
+    return this.#line.length + this.#loading.size + this.#aside.length;
   }
 
   /** A pull that has just come. */
@@ -97,8 +103,9 @@ export class PullTurns<P extends TurnPull> {
     const isMeant = ({ pull }: Standing<P>) => of === undefined || pull.connection === of;
     const loading = [...this.#loading].filter(isMeant);
     for (const each of loading) this.#loading.delete(each);
-    const line = this.#line;
-    this.#line = line.filter((each) => !isMeant(each));
+    const line = [...this.#line, ...this.#aside];
+    this.#line = this.#line.filter((each) => !isMeant(each));
+    this.#aside = this.#aside.filter((each) => !isMeant(each));
     for (const each of [...line.filter(isMeant), ...loading]) {
       this.#leave(each);
       if (each.pull.connection.isOpen) void this.#options.answer(each.pull, 'last', false);
@@ -129,6 +136,11 @@ export class PullTurns<P extends TurnPull> {
     if (this.#line.length > 0) this.#schedule();
   };
 
+  readonly #comeBack = (): void => {
+    this.#line.push(...this.#aside.splice(0));
+    if (this.#line.length > 0) this.#schedule();
+  };
+
   #slice(): typeof SLICE {
     const logEnd = this.#options.logEnd();
     const isSending = logEnd !== this.#logEnd;
@@ -140,6 +152,10 @@ export class PullTurns<P extends TurnPull> {
     const { pull, pass, loads } = standing;
     if (!pull.connection.isOpen) {
       this.#leave(standing);
+      return 0;
+    }
+    if (pull.connection.output.unsentBytes > UNSENT_BYTES_MAX) {
+      if (this.#aside.push(standing) === 1) setTimeout(this.#comeBack, ASIDE_MS);
       return 0;
     }
     const answered = this.#options.answer(pull, pass, loads < LOADS_MAX);

@@ -33,7 +33,8 @@ function stage(answer: Answer = () => 100, msPerAnswer = 0) {
   return { line, answered, turns, turn, log };
 }
 
-const connection = () => ({ isOpen: true }) as ServerConnection;
+const connection = (unsentBytes = 0) =>
+  ({ isOpen: true, output: { unsentBytes } }) as ServerConnection;
 const pull = (offset: number, on = connection()): TurnPull => ({
   connection: on,
   request: { topic: 'T', queueId: 0 } as PullRequest,
@@ -108,6 +109,28 @@ test('a connection that sends more than a line holds is answered as it sends', (
   expect(line.waiting).toBe(1_025);
   while (turn());
   expect(new Set(answered).size).toBe(1_501);
+});
+
+test('a connection that does not take its answers waits, and nobody else does', async () => {
+  const { line, answered, turn } = stage();
+  const slow = connection(9 * 1024 * 1024);
+  line.take(pull(1, slow));
+  line.take(pull(2, slow));
+  line.take(pull(3));
+  turn();
+  expect(answered).toEqual(['3 first']);
+  expect(line.waiting).toBe(2);
+  (slow.output as { unsentBytes: number }).unsentBytes = 0;
+  while (answered.length < 3) {
+    turn();
+    await new Promise((go) => setImmediate(go));
+  }
+  expect(answered).toEqual(['3 first', '1 first', '2 first']);
+  line.take(pull(4, connection(9 * 1024 * 1024)));
+  turn();
+  line.answerAll();
+  expect(answered.at(-1)).toBe('4 last');
+  expect(line.waiting).toBe(0);
 });
 
 describe('a pull that waits for the disk', () => {

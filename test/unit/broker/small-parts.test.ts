@@ -61,7 +61,7 @@ describe('held pulls', () => {
   const nowMs = 0;
   const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs };
   const pull = (offset: number, tagCodes?: Set<number>): HeldPull => ({
-    connection: { isOpen: true } as ServerConnection,
+    connection: { isOpen: true, output: { unsentBytes: 0 } } as ServerConnection,
     request: { topic: 'T', queueId: 0 } as PullRequest,
     offset,
     tagCodes,
