@@ -112,7 +112,9 @@ export async function createBackup(options: BackupOptions): Promise<Backup> {
 /** The adapter a configuration names, with throttle and retry around it. */
 export async function openTarget(config: BackupConfig): Promise<ObjectStore> {
   const { repository } = config;
-  const stateDir = config.stateDir ?? path.join(os.tmpdir(), `dr-backup-${os.userInfo().uid}`);
+  // Not os.userInfo: it throws for a user without a name, as containers run programs.
+  const stateDir =
+    config.stateDir ?? path.join(os.tmpdir(), `dr-backup-${process.getuid?.() ?? 0}`);
   const inner =
     repository.kind === 'file'
       ? openFileStore({ root: repository.path })
