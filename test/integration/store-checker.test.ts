@@ -2,7 +2,7 @@
 // slow, a disk that is full under the queues.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DrError } from '../../core-broker/base/index.ts';
 import { DigestRing, ROW } from '../../core-broker/store/check/digest-ring.ts';
 import { LogChecker } from '../../core-broker/store/check/log-checker.ts';
@@ -54,13 +54,41 @@ function makeChecker(entry?: URL) {
   const dispatcher = new Dispatcher(topics, state, { delays, index: undefined });
   const faults: DrError[] = [];
   const entered: number[] = [];
+  let told = 0;
   dispatcher.listen({ onArrival: () => entered.push(state.dispatched) });
   const checker = new LogChecker(
     { state, topics, dispatcher, setup: setup(), ...(entry && { entry }) },
-    { onChecked: () => undefined, onFault: (reason) => faults.push(reason) },
+    { onChecked: () => told++, onFault: (reason) => faults.push(reason) },
   );
-  return { checker, state, topics, faults, entered, dispatcher };
+  return { checker, state, topics, faults, entered, dispatcher, told: () => told };
 }
+
+/** The thread is given time to answer before the store goes on: whatever it is told, it has done. */
+function letTheThreadBeQuick(): void {
+  const { notify } = Atomics;
+  vi.spyOn(Atomics, 'notify').mockImplementation((...words) => {
+    const woken = notify(...words);
+    const endMs = performance.now() + 5;
+    while (performance.now() < endMs);
+    return woken;
+  });
+}
+afterEach(() => vi.restoreAllMocks());
+
+describe('a thread that answers at once', () => {
+  test('is heard only when the order was given and the bytes behind it written', async () => {
+    const { checker, told } = makeChecker();
+    checker.warm();
+    await until(() => checker.isReady, 'the thread');
+    letTheThreadBeQuick();
+    checker.begin(0, 0);
+    expect(told()).toBe(0);
+    checker.extend(end);
+    expect([told(), checker.isIdle]).toEqual([0, false]);
+    await until(() => checker.isIdle, 'everything to be checked');
+    await checker.close();
+  });
+});
 
 describe('a thread that dies', () => {
   test('loses nothing: its work is done by the store itself', async () => {

@@ -180,6 +180,10 @@ export class LogChecker {
 
   /** Never rejects: what goes wrong is a fault. */
   async #run(): Promise<void> {
+    // Order: whoever gives an order or more bytes ends its own step first. The thread can have answered an
+    // order already, and `onChecked` in the middle of begin() would say that nothing is left to check
+    // while the bytes that the order is for are still to be written.
+    await undefined;
     while (this.#order !== 0 && !this.#isIdle && this.#retry === undefined) {
       const isOwn = this.#own !== undefined;
       this.#turn();
