@@ -37,6 +37,7 @@ export class FrameReader {
   #at = 0;
   #end = 0;
   #isStopped = false;
+  #isSeen = false;
 
   constructor(sink: FrameSink, frameBytesMax: number, budget: PartialBudget, runs?: RunSink) {
     this.#sink = sink;
@@ -53,18 +54,21 @@ export class FrameReader {
   /**
    * Takes bytes [0, end) of `chunk` and delivers every frame they complete. The chunk may be reused
    * by the caller afterwards.
+   * @returns true when the sink saw no frame in the chunk itself: nobody can hold a view of it
    * @throws DrError PROTOCOL when a length is impossible, BUSY when too many unfinished bytes are held
    */
-  push(chunk: Buffer, end: number = chunk.length): void {
+  push(chunk: Buffer, end: number = chunk.length): boolean {
     this.#chunk = chunk;
     this.#at = 0;
     this.#end = end;
+    this.#isSeen = false;
     if (this.#partialLength === 0 || this.#completePartial()) this.#deliverWhole();
     if (!this.#isStopped) this.#keep(this.#end);
     // Invariant: no reference to a caller's chunk outlives push().
     this.#chunk = EMPTY;
     this.#at = 0;
     this.#end = 0;
+    return !this.#isSeen;
   }
 
   #deliverWhole(): void {
@@ -81,6 +85,7 @@ export class FrameReader {
       }
       // Order: step over the frame before the call, which may stop this reader and take the rest.
       this.#at = start + size;
+      this.#isSeen = true;
       this.#sink(chunk, start, start + size);
     }
   }

@@ -5,7 +5,7 @@
 // from their handle, so it is off unless asked for. See accepted-socket.ts.
 import * as net from 'node:net';
 import { createLog, gauge, LIMITS, listenProblem } from '../base/index.ts';
-import { canReuse, type ReceiveMode, startReading } from './accepted-socket.ts';
+import { canReuse, freeChunk, type ReceiveMode, startReading } from './accepted-socket.ts';
 import type { FrameListener, ServerConnection } from './door.ts';
 import type { PartialBudget } from './frame-reader.ts';
 import { AcceptedConnection, type ConnectionHost } from './server-connection.ts';
@@ -112,7 +112,13 @@ export class RemotingServer implements ConnectionHost {
     let connection: AcceptedConnection | undefined;
     const mode = this.#options.receive ?? 'events';
     const isEvents = mode === 'events' || !canReuse(socket);
-    const plain: Sink = (chunk, end) => connection?.receive(chunk, end) ?? true;
+    const plain: Sink = (chunk, end) => {
+      if (connection === undefined) return true;
+      const isOurs = connection.receive(chunk, end);
+      // A reused chunk is the buffer of all sockets.
+      if (isEvents && connection.isChunkFree) freeChunk(chunk);
+      return isOurs;
+    };
     // Why replaced and not asked: the first byte counts once, every later read must cost nothing more.
     let sink: Sink = plain;
     const { tls } = this.#options;

@@ -47,6 +47,8 @@ export class AcceptedConnection implements ServerConnection {
   unanswered = 0;
   /** Sweeps since the last byte in or out; the server closes idle connections by it. */
   idleSweeps = 0;
+  /** Nobody but the reader saw the chunk received last: its memory may be given back. */
+  isChunkFree = false;
   #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #reader: FrameReader;
@@ -120,6 +122,7 @@ export class AcceptedConnection implements ServerConnection {
   receive(chunk: Buffer, end: number): boolean {
     if (!this.#isOpen) return !this.#isDetached;
     this.idleSweeps = 0;
+    this.isChunkFree = false;
     duringRead(() => {
       try {
         this.#deliver(chunk, end);
@@ -133,7 +136,7 @@ export class AcceptedConnection implements ServerConnection {
   /** Whatever happens: what is remembered of this chunk ends with it. */
   #deliver(chunk: Buffer, end: number): void {
     try {
-      this.#reader.push(chunk, end);
+      this.isChunkFree = this.#reader.push(chunk, end);
     } finally {
       this.#host.listener.onBatchEnd?.(this);
     }
