@@ -57,7 +57,7 @@ export class Stage {
         await stage.start();
         return stage;
       } catch (reason) {
-        const isPortTaken = stage.#exits().includes(13);
+        const isPortTaken = stage.#exits().includes(7);
         await stage.close();
         // A port that was free at the lay-out may be another program's by now.
         if (!isPortTaken || attempt >= 3) throw reason;
