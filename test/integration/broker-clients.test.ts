@@ -65,6 +65,18 @@ describe('membership', () => {
     first.close();
   });
 
+  test('producers are listed with their addresses as Java writes them, and their last heartbeat', async () => {
+    const beforeMs = Date.now();
+    await region.call(34, {}, heartbeatBody('sender', 'p', 'p_topic'));
+    const afterMs = Date.now();
+    const { data } = json(await region.call(328));
+    const rows = data.test_producer as { clientId: string; lastUpdateTimestamp: number }[];
+    const row = rows.find(({ clientId }) => clientId === 'sender');
+    expect(row).toMatchObject({ remoteIP: expect.stringMatching(/^\/127\.0\.0\.1:\d+$/) });
+    expect(row?.lastUpdateTimestamp).toBeGreaterThanOrEqual(beforeMs - 5);
+    expect(row?.lastUpdateTimestamp).toBeLessThanOrEqual(afterMs + 5);
+  });
+
   test('a heartbeat creates the group and its retry topic', async () => {
     await region.call(34, {}, heartbeatBody('c', 'born', 'b_topic'));
     expect(json(await region.call(352, { group: 'born' }))).toMatchObject({ retryMaxTimes: 16 });

@@ -77,13 +77,17 @@ const connectionOf = (channel: ClientChannel): object => ({
 });
 
 function producerInfo(context: HandlerContext): Record<string, object[]> {
+  const { clock } = context.parts;
+  // Heartbeats are noted in monotonic time.
+  const startMs = clock.nowMs() - clock.monotonicMs();
   const rows = [...context.producers.groups()].map(([group, channels]) => [
     group,
     channels.map((channel) => ({
       clientId: channel.clientId,
       language: channel.language,
-      lastUpdateTimestamp: context.parts.clock.nowMs(),
-      remoteIP: channel.connection.remoteAddress,
+      lastUpdateTimestamp: Math.round(startMs + channel.lastUpdateMs),
+      // As Java writes a socket's address.
+      remoteIP: `/${channel.connection.remoteAddress}:${channel.connection.remotePort}`,
       version: channel.version,
     })),
   ]);

@@ -85,8 +85,8 @@ export const GLOBAL_KEYS = {
 
 export type NameserverSettings = SettingsOf<typeof NAMESERVER_KEYS>;
 
-/** Known to Apache, without effect here: thread pools, Netty, the embedded controller. */
-const INERT_TEXT = `
+/** Without effect here, as key=default of Apache 5.5.0; no default = none, or it depends on the machine. */
+const OWN_TEXT = `
 rocketmqHome= productEnvName=center clusterTest=false clientRequestThreadPoolNums=8
 defaultThreadPoolNums=16 clientRequestThreadPoolQueueCapacity=50000
 defaultThreadPoolQueueCapacity=10000 unRegisterBrokerQueueCapacity=3000
@@ -94,25 +94,32 @@ enableControllerInNamesrv=false serverWorkerThreads=8 serverCallbackExecutorThre
 serverSelectorThreads=3 serverOnewaySemaphoreValue=256 serverAsyncSemaphoreValue=64
 serverSocketSndBufSize=0 serverSocketRcvBufSize=0 writeBufferHighWaterMark=0
 writeBufferLowWaterMark=0 serverSocketBacklog=1024 serverNettyWorkerGroupEnable=true
-serverPooledByteBufAllocatorEnable=true serverPooledAllocatorEnable=true
-enableShutdownGracefully=false shutdownWaitTimeSeconds=30 useEpollNativeSelector=false
-clientWorkerThreads=4 clientCallbackExecutorThreads= clientOnewaySemaphoreValue=65535
-clientAsyncSemaphoreValue=65535 connectTimeoutMillis=3000 channelNotActiveInterval=60000
-clientChannelMaxIdleTimeSeconds=120 clientSocketSndBufSize=0 clientSocketRcvBufSize=0
-clientPooledByteBufAllocatorEnable=false clientCloseSocketIfTimeout=true socksProxyConfig={}
-disableCallbackExecutor=false disableNettyWorkerGroup=false maxReconnectIntervalTimeSeconds=60
-enableReconnectForGoAway=true enableTransparentRetry=true controllerType=DLedger
-controllerThreadPoolNums=16 controllerRequestThreadPoolQueueCapacity=50000 controllerDLegerGroup=
-controllerDLegerPeers= controllerDLegerSelfId= mappedFileSize=1073741824 controllerStorePath=
-enableElectUncleanMaster=false isProcessReadEvent=false processReadEvent=false
-notifyBrokerRoleChanged=true scanInactiveMasterInterval=5000 metricsExporterType=DISABLE
-metricsGrpcExporterTarget= metricsGrpcExporterHeader= metricGrpcExporterTimeOutInMills=3000
-metricGrpcExporterIntervalInMills=60000 metricLoggingExporterIntervalInMills=10000
-metricsPromExporterPort=5557 metricsPromExporterHost= metricsLabel= metricsInDelta=false
-namesrvAddr= electMasterMaxRetryCount=3 isScanAvailableNameSrv=true scanAvailableNameSrv=true
-jRaftControllerRPCAddr= jRaftElectionTimeoutMs=1000 jRaftGroupId=jRaft-Controller jRaftInitConf=
+serverPooledByteBufAllocatorEnable=true enableShutdownGracefully=false shutdownWaitTimeSeconds=30
+useEpollNativeSelector=false
+`;
+/** The same of Netty clients and of the embedded controller: code 319 does not show them. */
+const OTHER_TEXT = `
+serverPooledAllocatorEnable=true clientWorkerThreads=4 clientCallbackExecutorThreads=
+clientOnewaySemaphoreValue=65535 clientAsyncSemaphoreValue=65535 connectTimeoutMillis=3000
+channelNotActiveInterval=60000 clientChannelMaxIdleTimeSeconds=120 clientSocketSndBufSize=0
+clientSocketRcvBufSize=0 clientPooledByteBufAllocatorEnable=false clientCloseSocketIfTimeout=true
+socksProxyConfig={} disableCallbackExecutor=false disableNettyWorkerGroup=false
+maxReconnectIntervalTimeSeconds=60 enableReconnectForGoAway=true enableTransparentRetry=true
+controllerType=DLedger controllerThreadPoolNums=16 controllerRequestThreadPoolQueueCapacity=50000
+controllerDLegerGroup= controllerDLegerPeers= controllerDLegerSelfId= mappedFileSize=1073741824
+controllerStorePath= enableElectUncleanMaster=false isProcessReadEvent=false
+processReadEvent=false notifyBrokerRoleChanged=true scanInactiveMasterInterval=5000
+metricsExporterType=DISABLE metricsGrpcExporterTarget= metricsGrpcExporterHeader=
+metricGrpcExporterTimeOutInMills=3000 metricGrpcExporterIntervalInMills=60000
+metricLoggingExporterIntervalInMills=10000 metricsPromExporterPort=5557 metricsPromExporterHost=
+metricsLabel= metricsInDelta=false namesrvAddr= electMasterMaxRetryCount=3
+isScanAvailableNameSrv=true scanAvailableNameSrv=true jRaftControllerRPCAddr=
+jRaftElectionTimeoutMs=1000 jRaftGroupId=jRaft-Controller jRaftInitConf=
 jRaftScanWaitTimeoutMs=1000 jRaftServerId= jRaftSnapshotIntervalSecs=3600
 `;
 
-/** Known keys without effect -> default of Apache 5.5.0 ('' = none, or it depends on the machine). */
-export const INERT_KEYS: ReadonlyMap<string, string> = parseDefaults(INERT_TEXT);
+export const SHOWN_INERT_KEYS: ReadonlyMap<string, string> = parseDefaults(OWN_TEXT);
+export const INERT_KEYS: ReadonlyMap<string, string> = new Map([
+  ...SHOWN_INERT_KEYS,
+  ...parseDefaults(OTHER_TEXT),
+]);

@@ -10,7 +10,7 @@ import {
   readTextIfExists,
   writeAtomicSync,
 } from '../../base/index.ts';
-import { INERT_KEYS, NAMESERVER_KEYS, SECURITY_KEYS } from '../config/keys.ts';
+import { INERT_KEYS, NAMESERVER_KEYS, SECURITY_KEYS, SHOWN_INERT_KEYS } from '../config/keys.ts';
 import type { NameserverConfig } from '../config/load.ts';
 
 export type UpdateOutcome = { kind: 'done' } | { kind: 'forbidden' } | { kind: 'bad'; why: string };
@@ -26,7 +26,7 @@ const ALWAYS_FORBIDDEN = [
 
 /** `key=value` lines, sorted, of everything in force. */
 export function settingsText(config: NameserverConfig): string {
-  const inert = [...INERT_KEYS].filter(([, value]) => value !== '');
+  const inert = [...SHOWN_INERT_KEYS].filter(([, value]) => value !== '');
   const pairs = [...new Map([...inert, ...config.ignored]), ...Object.entries(config.settings)];
   return pairs
     .map(([key, value]) => `${key}=${value}\n`)

@@ -5,6 +5,8 @@ import * as path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { epoch } from '../../../core-broker/base/index.ts';
 import { decodeRecord, parseMessageProperties } from '../../../core-broker/protocol/index.ts';
+import { DigestRing, ROW } from '../../../core-broker/store/check/digest-ring.ts';
+import { LogFollower } from '../../../core-broker/store/check/log-follower.ts';
 import { Scrubber } from '../../../core-broker/store/check/scrubber.ts';
 import { type MessageStore, openStore } from '../../../core-broker/store/index.ts';
 import { type FileMessageStore, partsOf } from '../../../core-broker/store/message-store.ts';
@@ -154,6 +156,36 @@ test('the link refuses a record that was changed on its way', async () => {
     await copy.close();
     fs.rmSync(copyRoot, { recursive: true });
   }
+});
+
+test('the thread that checks bulk bytes of the link finds it, and only when it is asked', async () => {
+  await open();
+  append();
+  const hit = append();
+  const { end } = append();
+  await close();
+  const kindsWith = (comparesRecordCrc: boolean): number[] => {
+    const ring = new DigestRing();
+    const setup = { fileSize: FILE_BYTES, messageDelayLevel: '1s', hasIndex: false };
+    const folder = path.join(root, 'commitlog');
+    const follower = new LogFollower(ring, { ...setup, folder, comparesRecordCrc });
+    ring.order(0, end);
+    const kinds: number[] = [];
+    while (follower.step() === 'moved');
+    for (let kind = ring.peek(); kind !== 0; kind = ring.peek()) {
+      // Records by 0: their sizes do not matter.
+      kinds.push(Math.min(kind, 0));
+      ring.take();
+    }
+    follower.close();
+    return kinds;
+  };
+  const sound = kindsWith(true);
+  expect(sound.filter((kind) => kind === 0)).toHaveLength(3);
+  expect(sound).not.toContain(ROW.damage);
+  damageTopic(hit.offset);
+  expect(kindsWith(true)).toEqual([ROW.begin, ROW.topic, 0, ROW.damage]);
+  expect(kindsWith(false)).not.toContain(ROW.damage);
 });
 
 test('a property that does not fit any more is refused, nothing changes', async () => {
