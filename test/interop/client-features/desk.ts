@@ -157,10 +157,10 @@ export class Desk {
     return this.java(`${this.topic}-${program}`, jarsOf('server-5.5.0'), args);
   }
 
-  /** Messages in the topic. */
-  async size(): Promise<number> {
-    const queues = Array.from({ length: QUEUES }, (_, queueId) =>
-      boundOf(wire, this.site.broker, RequestCode.GET_MAX_OFFSET, { topic: this.topic, queueId }),
+  /** Messages in the topic, or in another one of so many queues. */
+  async size(topic: string = this.topic, count = QUEUES): Promise<number> {
+    const queues = Array.from({ length: count }, (_, queueId) =>
+      boundOf(wire, this.site.broker, RequestCode.GET_MAX_OFFSET, { topic, queueId }),
     );
     return (await Promise.all(queues)).reduce((sum, max) => sum + max, 0);
   }

@@ -1,6 +1,7 @@
 // What the other files leave out, against a stock 5.5.0 region and ours with the same programs: Go
-// transactions, SQL92 and tag filters and delays, ali-ons filters and delays, recall of timer messages by
-// Java 5.5.0. docs/interop.md says where each client meets each feature.
+// transactions, requests, SQL92 and tag filters and delays, ali-ons filters and delays, recall of timer messages by
+// Java 5.5.0, and the examples of rocketmq-example that end by themselves, unchanged.
+// docs/interop.md says where each client meets each feature.
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../../cli/demo/process.ts';
@@ -10,6 +11,31 @@ import { COUNT, closeSites, Desk, openSites, PATIENCE, type Start } from './desk
 
 const LEVEL_1_MS = 1_000;
 const RECALL = path.join(import.meta.dirname, '../clients/java/RecallCases.java');
+const EXAMPLES = path.join(import.meta.dirname, '../clients/java/ExampleCases.java');
+
+/** Examples -> how many results with SEND_OK they print. */
+const EXAMPLE_SENDS = {
+  'quickstart.Producer': 1_000,
+  'simple.Producer': 128,
+  'simple.AsyncProducer': 0,
+  'batch.SimpleBatchProducer': 1,
+  'filter.TagFilterProducer': 60,
+  'filter.SqlFilterProducer': 10,
+  'ordermessage.Producer': 100,
+  'schedule.ScheduledMessageProducer': 100,
+  'schedule.TimerMessageProducer': 10,
+  'tracemessage.TraceProducer': 128,
+  'tracemessage.OpenTracingProducer': 1,
+};
+/** Topics of theirs -> messages in them afterwards. */
+const EXAMPLE_TOPICS = {
+  TopicTest: 1_257,
+  Jodie_topic_1023: 100,
+  BatchTest: 3,
+  TagFilterTest: 60,
+  SqlFilterTest: 10,
+  TopicTestjjj: 100,
+};
 
 beforeAll(openSites);
 afterAll(closeSites);
@@ -73,6 +99,13 @@ describe.each(['stock', 'ours'])('%s', { concurrent: true }, (where) => {
     if (where === 'ours') expect(checks()).toEqual(late);
   });
 
+  test('go: questions are answered, asked and waited for or asked and called back', async () => {
+    const desk = await Desk.open(where, 'go-request');
+    const asking = await desk.start({ kind: 'go', mode: 'request', more: { count: 3 } });
+    const answers = (await asking.finished()).map(({ phase, key }) => `${phase} ${key}`);
+    expect(answers).toEqual(['ok re: q0', 'ok re: q1', 'ok re: q2']);
+  });
+
   test('go: a tag filter', async () => {
     const desk = await Desk.open(where, 'go-tags');
     await expectFiltered(desk, { kind: 'go', filter: { filter: 'TagA' }, wanted: keysOf('a') });
@@ -94,6 +127,19 @@ describe.each(['stock', 'ours'])('%s', { concurrent: true }, (where) => {
 
   test('ali-ons: delay levels', async () =>
     delayed(await Desk.open(where, 'ali-delay'), 'ali-ons'));
+
+  test('rocketmq-example: each example ends, and its messages are there', async () => {
+    const desk = await Desk.open(where, 'examples');
+    const server = `-Drocketmq.namesrv.addr=${desk.site.namesrv}`;
+    const words = [server, EXAMPLES, ...Object.keys(EXAMPLE_SENDS)];
+    const child = desk.java('examples', jarsOf('server-5.5.0'), words);
+    expect(await child.exited, child.output()).toBe(0);
+    const lines = [...child.output().matchAll(/^CASE (\S+) (.*)$/gm)];
+    const wanted = Object.entries(EXAMPLE_SENDS).map(([name, sends]) => [name, `ended ${sends}`]);
+    expect(lines.map(([, name, verdict]) => [name, verdict])).toEqual(wanted);
+    for (const [topic, count] of Object.entries(EXAMPLE_TOPICS))
+      expect([topic, await desk.size(topic, 4)]).toEqual([topic, count]);
+  });
 
   test('java-5.5.0: recalls a timer message', async () => {
     const desk = await Desk.open(where, 'recall');

@@ -16,7 +16,8 @@ export type ClientMode =
   | 'broadcast'
   | 'retry'
   /** go only */
-  | 'transaction';
+  | 'transaction'
+  | 'request';
 
 export interface ClientOptions {
   kind: ClientKind;

@@ -2,7 +2,8 @@
 // DrClient.java: mode=produce|batch|consume|orderly|broadcast|retry namesrv= topic= group= history=
 // [rate=100] [count=0] [seconds=0] [threads=1] [prefix=p] [size=0] [batch=16] [level=0] [aged=on]
 // [sql=EXPRESSION], and mode=transaction: `count` half messages of every plan, ended as their keys say,
-// late ones when the broker asks (op check); it stays to answer until it is told to stop.
+// late ones when the broker asks (op check); it stays to answer until it is told to stop. mode=request: asks
+// `count` questions, the last one asynchronously, of a consumer of its own; the key is the answer.
 // Every event is one line, written through to the operating system before it goes on.
 package main
 
@@ -108,6 +109,8 @@ func main() {
 		produce(stop, mode == "batch")
 	case "transaction":
 		transact(stop)
+	case "request":
+		request()
 	case "consume", "orderly", "broadcast", "retry":
 		consume(stop, mode)
 	default:
@@ -239,6 +242,111 @@ func transact(stop context.Context) {
 	<-stop.Done()
 	if err := p.Shutdown(); err != nil {
 		fail(err)
+	}
+}
+
+func request() {
+	names := []string{text("namesrv", "")}
+	replies, err := rocketmq.NewProducer(producer.WithNameServer(names),
+		producer.WithGroupName(text("group", "RG")+"-replies"), producer.WithInstanceName("replies"))
+	if err != nil {
+		fail(err)
+	}
+	if err := replies.Start(); err != nil {
+		fail(err)
+	}
+	answering, err := rocketmq.NewPushConsumer(consumer.WithNameServer(names),
+		consumer.WithGroupName(text("group", "RG")+"-answering"),
+		consumer.WithInstance("answering"),
+		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset))
+	if err != nil {
+		fail(err)
+	}
+	err = answering.Subscribe(text("topic", ""), consumer.MessageSelector{},
+		func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+			for _, m := range messages {
+				if m.GetProperty(primitive.PropertyCorrelationID) == "" {
+					continue
+				}
+				reply, err := consumer.CreateReplyMessage(m, nil)
+				if err != nil {
+					fail(err)
+				}
+				reply.Body = []byte("re: " + string(m.Body))
+				if _, err := replies.SendSync(ctx, reply); err != nil {
+					fmt.Fprintln(os.Stderr, "reply", err)
+				}
+			}
+			return consumer.ConsumeSuccess, nil
+		})
+	if err != nil {
+		fail(err)
+	}
+	if err := answering.Start(); err != nil {
+		fail(err)
+	}
+	asking, err := rocketmq.NewProducer(producer.WithNameServer(names),
+		producer.WithGroupName(text("group", "RG")), producer.WithInstanceName("asking"))
+	if err != nil {
+		fail(err)
+	}
+	if err := asking.Start(); err != nil {
+		fail(err)
+	}
+	fmt.Println("READY")
+	// Answers come over what a heartbeat told the broker. This library sends its first one a second after
+	// the start, to brokers it knows by then, and none before a request whose topic is there already.
+	first := primitive.NewMessage(text("topic", ""), []byte("to know the broker"))
+	if _, err := asking.SendSync(context.Background(), first); err != nil {
+		fail(err)
+	}
+	time.Sleep(2 * time.Second)
+	count := number("count", 2)
+	for i := 0; i < count; i++ {
+		ask(asking, fmt.Sprintf("q%d", i), i == count-1)
+	}
+	if err := asking.Shutdown(); err != nil {
+		fail(err)
+	}
+	if err := answering.Shutdown(); err != nil {
+		fail(err)
+	}
+	if err := replies.Shutdown(); err != nil {
+		fail(err)
+	}
+}
+
+func ask(p rocketmq.Producer, question string, isAsync bool) {
+	timeout := time.Duration(number("timeout", 20_000)) * time.Millisecond
+	note := func(answer *primitive.Message, err error) {
+		if err != nil {
+			record(event{Op: "send", Phase: "fail", Key: question, Error: err.Error()})
+			return
+		}
+		record(event{Op: "send", Phase: "ok", Key: string(answer.Body)})
+	}
+	m := primitive.NewMessage(text("topic", ""), []byte(question))
+	if !isAsync {
+		note(p.Request(context.Background(), timeout, m))
+		return
+	}
+	done := make(chan struct{})
+	var once sync.Once
+	// The library calls back twice.
+	back := func(ctx context.Context, answer *primitive.Message, err error) {
+		once.Do(func() {
+			note(answer, err)
+			close(done)
+		})
+	}
+	err := p.RequestAsync(context.Background(), timeout, back, m)
+	if err != nil {
+		fail(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(timeout):
+		note(nil, fmt.Errorf("no answer"))
 	}
 }
 

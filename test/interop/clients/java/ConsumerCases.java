@@ -188,7 +188,10 @@ public class ConsumerCases {
     return String.join(",", answers);
   }
 
-  /** A client that asks before the broker took its first heartbeat gets no answer: it asks again. */
+  /**
+   * The answer comes over the channel of a heartbeat. The library sends one before a first request, but leaves it
+   * out when its own timer is at it: then neither broker knows whom to answer, and it asks again.
+   */
   private static String askUntilAnswered(DefaultMQProducer asking, Message question) throws Exception {
     for (int left = 3; ; left--) {
       try {
