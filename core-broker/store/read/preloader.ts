@@ -19,8 +19,8 @@ const LANES = 2;
 export const BLOCK_BYTES = 64 * 1024;
 /** Largest read: what a reader that goes on in order gets at a time. */
 const AHEAD_BLOCKS = 16;
-/** Blocks of the log behind a pull that must be known, else the next ones are read. */
-const MARGIN_BLOCKS = 8;
+/** Blocks of the log behind a pull that must be there or on their way: enough for a disk to stay busy. */
+const MARGIN_BLOCKS = 48;
 /** A pull whose records fill less of the log than this is not read ahead for. */
 const DENSE_SHARE = 1 / 8;
 /** Blocks remembered: 256 MiB of memory of the system. */
@@ -97,7 +97,7 @@ export class Preloader {
     return [...missing];
   }
 
-  /** Begins to read what follows, when these records lie close together and it is not known yet. */
+  /** Begins to read what follows, when these records lie close together and it is not there yet. */
   #readAhead(stretches: readonly Stretch[], nowMs: number): void {
     const first = stretches[0];
     const last = stretches.at(-1);
@@ -105,14 +105,19 @@ export class Preloader {
     const wanted = stretches.reduce((sum, { from, to }) => sum + to - from, 0);
     if (wanted < (last.to - first.from) * DENSE_SHARE) return;
     const next = blockOf(last.to) + 1;
-    for (let block = next; block < next + MARGIN_BLOCKS; block++) {
-      if (this.#isKnown(block, nowMs)) continue;
-      const isThere = block * BLOCK_BYTES < this.#parts.state.dispatched;
-      if (isThere && !this.#isInRing(block) && !this.#coming.has(block)) {
-        void this.#readBlocks(block, AHEAD_BLOCKS);
-      }
-      return;
+    // Why the far end first: nearly always what lies before it was seen to already.
+    if (this.#isSeenTo(next + MARGIN_BLOCKS, nowMs)) return;
+    for (let block = next; block <= next + MARGIN_BLOCKS; block++) {
+      if (this.#isSeenTo(block, nowMs)) continue;
+      void this.#readBlocks(block, AHEAD_BLOCKS);
+      if (this.#waiting.length > 0) return;
     }
+  }
+
+  /** Whether the block is there, on its way, or not to be read at all. */
+  #isSeenTo(block: number, nowMs: number): boolean {
+    if (this.#isKnown(block, nowMs) || this.#coming.has(block)) return true;
+    return block * BLOCK_BYTES >= this.#parts.state.dispatched || this.#isInRing(block);
   }
 
   #readBlocks(block: number, count: number): Promise<void> {
