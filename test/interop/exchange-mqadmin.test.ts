@@ -12,7 +12,7 @@ import {
   regionalConfig,
 } from '../../core-broker/nameserver/index.ts';
 import { encodeHost, formatOffsetMsgId, RequestCode } from '../../core-broker/protocol/index.ts';
-import { testConfig } from '../support/broker-fixture.ts';
+import { pullFields, sendFields, testConfig } from '../support/broker-fixture.ts';
 import { heartbeatRequest } from '../support/stock/frame-session.ts';
 import { TapWire } from '../support/stock/tap-wire.ts';
 import {
@@ -52,6 +52,8 @@ const RUNNING_INFO = JSON.stringify({
   statusTable: {},
   subscriptionSet: [],
 });
+
+const stringly = (fields: object): Record<string, string> => fields as Record<string, string>;
 
 interface Region {
   nameserver: string;
@@ -199,6 +201,18 @@ describe.each<ServerVersion>(['5.5.0', '4.9.7'])('mqadmin %s', (version) => {
     expect(lines.join('\n')).toMatch(/fx-orders broker-a 0 \d+ 3/);
   });
   test('consumerConnection', () => expectSame('consumerConnection', '-g', GROUP));
+  test('topics named %LMQ% are ordinary ones while enableLmq=false', async () => {
+    const codes = async ({ broker: at }: Region) => {
+      const name = '%LMQ%fx';
+      const pulled = () =>
+        wire.invoke(at, { code: RequestCode.PULL_MESSAGE, ext: stringly(pullFields(name, 0)) });
+      const send = { ext: stringly(sendFields(name)), body: Buffer.from('m') };
+      const unknown = (await pulled()).code;
+      const sent = (await wire.invoke(at, { code: RequestCode.SEND_MESSAGE_V2, ...send })).code;
+      return { unknown, sent, known: (await wire.invoke(at, topicRequest('%LMQ%made', 1))).code };
+    };
+    expect(await codes(ours)).toEqual(await codes(stock));
+  });
   test('consumerStatus, of the group and of one member', async () => {
     wire.answers.set(RequestCode.GET_CONSUMER_RUNNING_INFO, RUNNING_INFO);
     const lines = await expectSame('consumerStatus', '-g', GROUP);
