@@ -104,7 +104,7 @@ async function build(context: OpenContext): Promise<MessageStore> {
   files.skipsBodyCrc = false;
   ring.reset(state.end);
   const guard = loadGuard(options, layout, { logEnd: state.end, isAbnormal });
-  const pending = new PendingDigests(ring, index !== undefined);
+  const pending = new PendingDigests({ ring, state }, index !== undefined);
   const kernel = new SendKernel(ring.memory);
   const rows = new DigestRows({ kernel, ring, state, topics });
   const log = { ring, files, state, layer, dispatcher, pending, rows };

@@ -72,8 +72,9 @@ test('a digest from marks is the digest from the bytes', async () => {
 });
 
 test('a digest is not handed out for other bytes at the same offset', () => {
-  const { ring } = FileMessageStore.partsOf(store as FileMessageStore);
-  const pending = new PendingDigests(ring, true);
+  const parts = FileMessageStore.partsOf(store as FileMessageStore);
+  const { ring } = parts;
+  const pending = new PendingDigests(parts, true);
   const record = marked([['TAGS', 'a']], 0);
   const result = store.append(record);
   const at = ring.at(result.physicalOffset);
@@ -95,9 +96,25 @@ test('a digest is not handed out for other bytes at the same offset', () => {
   expect(pending.of(result.physicalOffset, at), 'older ones are dropped').toBeUndefined();
 });
 
+test('a cut of the log forgets digests: the next record there may look the same and be of another queue', () => {
+  const parts = FileMessageStore.partsOf(store as FileMessageStore);
+  const { ring, state } = parts;
+  const pending = new PendingDigests(parts, true);
+  const record = marked([['TAGS', 'a']], 0);
+  const result = { ...store.append(record) };
+  const at = ring.at(result.physicalOffset);
+  pending.note(record, result, at);
+  state.giveUp(result.physicalOffset);
+  expect(pending.of(result.physicalOffset, at)).toBeUndefined();
+  const again = { ...store.append({ ...record, queueId: record.queueId + 1 }) };
+  expect(again).toMatchObject({ physicalOffset: result.physicalOffset, queueOffset: 0 });
+  expect(pending.of(again.physicalOffset, at)).toBeUndefined();
+});
+
 test('a record behind the last slot goes without a digest, the ones behind it have theirs again', () => {
-  const { ring } = FileMessageStore.partsOf(store as FileMessageStore);
-  const pending = new PendingDigests(ring, true);
+  const parts = FileMessageStore.partsOf(store as FileMessageStore);
+  const { ring } = parts;
+  const pending = new PendingDigests(parts, true);
   const record = marked([['TAGS', 'a']], 0);
   const first = { ...store.append(record) };
   const at = ring.at(first.physicalOffset);

@@ -1,14 +1,16 @@
 // Digests of records that were appended here and are not dispatched yet. Who appends often knows already
 // where tag and keys stand (RecordSource.marks); a digest made then saves reading the record once more.
 // Only an aid: a record without one, or one that is not the record in the ring, is digested from its bytes.
-// Invariant: in log order; a digest is handed out only for the very bytes it was made of (offset, size,
-// queue offset and body CRC are compared), because a log may be cut and grow again.
+// Invariant: in log order; a digest is handed out only for the very record it was made of (offset, size,
+// queue offset and body CRC are compared), and all are forgotten when the log was cut: a record that takes the
+// place of another may equal it in all of these and belong to another queue.
 import { javaHashCodeOfBytes } from '../../protocol/index.ts';
 import type { AppendResult, PropertyMarks, RecordSource } from '../door.ts';
 import { DispatchProperties } from '../queue/digest/dispatch-properties.ts';
 import { indexKeys } from '../queue/digest/index-keys.ts';
 import { RecordDigest } from '../queue/digest/record-digest.ts';
 import type { Topic } from '../queue/topic-table.ts';
+import type { LogState } from './log-state.ts';
 import { isOutsideQueues } from './record-bytes.ts';
 import type { Ring } from './ring.ts';
 
@@ -24,21 +26,26 @@ export interface PendingDigest {
 export class PendingDigests {
   readonly #ring: Ring;
   readonly #hasIndex: boolean;
+  readonly #state: LogState;
   readonly #slots: PendingDigest[] = [];
   /** Places in the ring. */
   readonly #found = new DispatchProperties();
   readonly #keys = { prefix: 0, found: this.#found, digest: new RecordDigest() };
   #head = 0;
   #tail = 0;
+  #cuts: number;
 
-  constructor(ring: Ring, hasIndex: boolean) {
+  constructor({ ring, state }: { ring: Ring; state: LogState }, hasIndex: boolean) {
     this.#ring = ring;
+    this.#state = state;
+    this.#cuts = state.cuts;
     this.#hasIndex = hasIndex;
   }
 
   /** Keeps the digest of a record with marks that was encoded at `at` of the ring. */
   note(record: RecordSource, result: AppendResult, at: number): void {
     const { marks } = record;
+    if (this.#cuts !== this.#state.cuts) this.#forget();
     if (marks === undefined || this.#tail - this.#head === SLOTS) return;
     const slot = this.#slotFor(this.#tail++);
     const { digest } = slot;
@@ -64,6 +71,7 @@ export class PendingDigests {
 
   /** The digest of the record at `offset`, which stands at `at` of the ring; undefined = none is kept. */
   of(offset: number, at: number): PendingDigest | undefined {
+    if (this.#cuts !== this.#state.cuts) this.#forget();
     while (this.#head < this.#tail) {
       const slot = this.#slots[this.#head & (SLOTS - 1)]!;
       const { digest } = slot;
@@ -78,6 +86,12 @@ export class PendingDigests {
   shift(): void {
     if (++this.#head < this.#tail) return;
     // Why: the slots of the last turn are still in the cache.
+    this.#head = 0;
+    this.#tail = 0;
+  }
+
+  #forget(): void {
+    this.#cuts = this.#state.cuts;
     this.#head = 0;
     this.#tail = 0;
   }
