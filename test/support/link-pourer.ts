@@ -12,7 +12,8 @@ import { until } from './until.ts';
 
 /** Bulk in one call, however slow the machine is. */
 const FIRST_BYTES = 1024 * 1024;
-const PIECE_BYTES = 128 * 1024;
+/** So is each piece: written ahead of the check, however quick that is. */
+const PIECE_BYTES = 512 * 1024;
 const [root = '', logFile = '', options = '{}'] = process.argv.slice(2);
 const bytes = fs.readFileSync(logFile);
 const dr = { region: 'west', initialRole: 'standby' as const };

@@ -183,7 +183,7 @@ export class LogChecker {
     // Order: whoever gives an order or more bytes ends its own step first. The thread can have answered an
     // order already, and `onChecked` in the middle of begin() would say that nothing is left to check
     // while the bytes that the order is for are still to be written.
-    await undefined;
+    await new Promise((resolve) => setImmediate(resolve));
     while (this.#order !== 0 && !this.#isIdle && this.#retry === undefined) {
       const isOwn = this.#own !== undefined;
       this.#turn();

@@ -200,6 +200,8 @@ export class ExactAppender {
     this.#isAhead = true;
     this.#carryLength = 0;
     this.#skip = 0;
+    // What was checked in small pieces is no progress of the bulk.
+    this.#told = dispatched;
     this.#checker.begin(dispatched, end);
     return true;
   }
