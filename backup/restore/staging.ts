@@ -3,6 +3,7 @@
 // Layout: restoring/plan.json (what is restored), restoring/done (one line per durable segment),
 // restoring/store/** (the store being built). The phase is in plan.json before its first action:
 // filling -> cutting (a cut store cannot be filled further: begin again) -> placing (only move on).
+// plan.json goes last: who finds none beside a store finds a whole one.
 // Invariant: a line in `done` is written only after its bytes were fdatasynced.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -17,6 +18,7 @@ import { isAlive } from '../object-store/index.ts';
 import type { RestoreCut } from './plan.ts';
 
 export const STAGING = 'restoring';
+const PLAN = 'plan.json';
 /** Moved in this order: the log comes last, because with it the folder is a store. */
 const PLACING_ORDER = ['configuration', 'config', 'consumequeue', 'abort', 'commitlog'];
 
@@ -58,7 +60,7 @@ export class Staging {
   static open(target: string, wanted: Omit<StagingState, 'phase' | 'startedMs' | 'pid'>): Staging {
     makeFolder(target);
     const folder = path.join(target, STAGING);
-    const text = readTextIfExists(path.join(folder, 'plan.json'));
+    const text = readTextIfExists(path.join(folder, PLAN));
     const known = text === undefined ? undefined : (JSON.parse(text) as StagingState);
     if (!known) refuseOccupied(target);
     if (known) refuseOther(target, known, wanted);
@@ -67,7 +69,7 @@ export class Staging {
     if (isCutShort) fs.rmSync(folder, { recursive: true });
     const state = { ...(isCutShort ? fresh : (known ?? fresh)), pid: process.pid };
     fs.mkdirSync(path.join(folder, 'store'), { recursive: true });
-    writeAtomicSync(path.join(folder, 'plan.json'), JSON.stringify(state));
+    writeAtomicSync(path.join(folder, PLAN), JSON.stringify(state));
     fsyncFolderSync(target);
     return new Staging(target, state, known !== undefined);
   }
@@ -105,13 +107,16 @@ export class Staging {
       fs.renameSync(from, path.join(this.target, name));
       fsyncFolderSync(this.target);
     }
+    for (const name of ['store', 'done', PLAN]) {
+      fs.rmSync(path.join(this.#folder, name), { recursive: true, force: true });
+    }
     fs.rmSync(this.#folder, { recursive: true });
     fsyncFolderSync(this.target);
   }
 
   #enter(phase: StagingState['phase']): void {
     this.#state.phase = phase;
-    writeAtomicSync(path.join(this.#folder, 'plan.json'), JSON.stringify(this.#state));
+    writeAtomicSync(path.join(this.#folder, PLAN), JSON.stringify(this.#state));
   }
 }
 
@@ -119,7 +124,7 @@ function refuseOccupied(target: string): void {
   const names = fs.readdirSync(target).filter((name) => name !== STAGING);
   const staged = path.join(target, STAGING);
   const leftovers = fs.existsSync(staged) ? fs.readdirSync(staged) : [];
-  if (names.length === 0 && leftovers.every((name) => name.startsWith('plan.json'))) return;
+  if (names.length === 0 && leftovers.every((name) => name.startsWith(PLAN))) return;
   throw new DrError('REFUSED', `${target}: not empty (${names[0] ?? STAGING})`, {
     hint: 'restore into an empty folder; an existing store is never overwritten',
   });

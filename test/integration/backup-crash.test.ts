@@ -111,7 +111,11 @@ describe('kill -9 of a restore', () => {
         const names = fs.existsSync(target()) ? fs.readdirSync(target()) : [];
         // The log moves last: while the work goes on, a folder without it is no store.
         if (names.includes('commitlog')) expect(names).toContain('abort');
-        await backup.restore({ id: made.id, target: target() });
+        // Killed behind its last step, it has left a whole store, which no restore touches again.
+        const isUnfinished = fs.existsSync(path.join(target(), 'restoring', 'plan.json'));
+        if (isUnfinished || !names.includes('commitlog')) {
+          await backup.restore({ id: made.id, target: target() });
+        }
       }
       sameLog(straight, target());
       const [left, right] = [straight, target()].map((root) =>
