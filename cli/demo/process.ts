@@ -2,6 +2,7 @@
 // Used by the demo and by the tests, so that both drive what an operator would start.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import * as dgram from 'node:dgram';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
@@ -109,34 +110,53 @@ export function tail(file: string, lines = 12): string {
 
 /** Below the range from which systems take the ports of outgoing connections. */
 const PORTS = { from: 10_240, to: 32_000 };
+const HOST = '127.0.0.1';
 
 /**
- * A port that is free now and that no outgoing connection will take before it is used.
+ * A port that is free now, that no outgoing connection will take before it is used, and that nobody else gets
+ * from here, in this process or another: it is marked by a UDP socket until this process ends.
  * A broker also takes port - 2 and port + 1, so its base is spaced.
  */
 export async function freePort(spaced = false): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = randomInt(PORTS.from, PORTS.to);
-    const wanted = spaced ? [port, port - 2, port + 1] : [port];
-    const free = await Promise.all(wanted.map(isFree));
-    if (free.every(Boolean)) return port;
+    if (await take(spaced ? [port, port - 2, port + 1] : [port])) return port;
   }
   throw new DrError('UNEXPECTED', 'no free port found');
 }
 
-const isFree = (port: number): Promise<boolean> =>
-  probe(port).then(
-    () => true,
-    () => false,
-  );
+async function take(ports: number[]): Promise<boolean> {
+  const marks: dgram.Socket[] = [];
+  for (const port of ports) {
+    const mark = (await isFree(port)) ? await markOf(port) : undefined;
+    if (mark === undefined) {
+      for (const each of marks) each.close();
+      return false;
+    }
+    marks.push(mark);
+  }
+  return true;
+}
 
-function probe(port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => {
-      const bound = (server.address() as net.AddressInfo).port;
-      server.close(() => resolve(bound));
+function markOf(port: number): Promise<dgram.Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = dgram.createSocket('udp4');
+    // Expected when somebody else has marked it.
+    socket.once('error', () => {
+      socket.close();
+      resolve(undefined);
     });
+    socket.bind({ port, address: HOST, exclusive: true }, () => {
+      socket.unref();
+      resolve(socket);
+    });
+  });
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, HOST, () => server.close(() => resolve(true)));
   });
 }
