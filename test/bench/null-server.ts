@@ -1,8 +1,12 @@
 // The yardstick of the broker bench: the product's own socket layer, a walk over the frames, one fixed
-// answer per frame. Whatever a broker adds shows as a ratio to this.
+// answer per frame, memory of reads given back as the broker does. Whatever a broker adds shows as a ratio to this.
 //   node test/bench/null-server.ts PORT [events|reused]     prints {"port":N} when it listens
 import { encodeResponse } from '../../core-broker/protocol/index.ts';
-import { type FrameListener, RemotingServer } from '../../core-broker/remoting/index.ts';
+import {
+  type FrameListener,
+  RemotingServer,
+  type ServerConnection,
+} from '../../core-broker/remoting/index.ts';
 
 const [port = '0', receive = 'events'] = process.argv.slice(2);
 
@@ -16,10 +20,23 @@ const ANSWER = encodeResponse(1, {
   },
 });
 
+function answer(connection: ServerConnection): void {
+  const at = connection.reserve(ANSWER.length);
+  connection.output.buffer.set(ANSWER, at);
+}
+
 const listener: FrameListener = {
-  onFrame(connection) {
-    const at = connection.reserve(ANSWER.length);
-    connection.output.buffer.set(ANSWER, at);
+  onFrame: answer,
+  /** As a broker does: what was taken in a run lets the chunk go at once. */
+  onFrames(connection, chunk, start, end) {
+    let at = start;
+    while (end - at >= 4) {
+      const next = at + 4 + chunk.readInt32BE(at);
+      if (next > end) break;
+      answer(connection);
+      at = next;
+    }
+    return at;
   },
 };
 
