@@ -30,7 +30,7 @@ const EXPECTED: Record<string, string> = {
   'request-unanswered': 'times out',
   'reply-to-stranger': '1 push reply message fail, channel of <stranger> not found.',
   'lite-pull': AGED(0, 1, 2, 3, 4, 5, 6, 7, 8, 9),
-  'assign-seek': `from 6: ${AGED(6, 7, 8, 9)}; from begin: 10; from end: end; at time: 0`,
+  'assign-seek': `assigned: 10; from 6: ${AGED(6, 7, 8, 9)}; from begin: 10; from end: end; at time: 0`,
   orderly:
     '{o0=[0, 1, 2, 3, 4, 5, 6, 7], o1=[0, 1, 2, 3, 4, 5, 6, 7], o2=[0, 1, 2, 3, 4, 5, 6, 7]} ' +
     'suspended [o0, o1, o2]',
