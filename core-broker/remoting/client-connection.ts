@@ -85,6 +85,8 @@ export class ClientConnection {
     // A caller that gave up before must not turn a failed connect into an unhandled rejection.
     this.#ready.catch((reason: DrError) => this.#fail(reason));
     this.#socket.on('error', (cause) => this.#fail(this.#networkError(cause)));
+    // Why not at its close only: in between, a call would be written to a peer that reads no more.
+    this.#socket.on('end', () => this.#fail(this.#networkError()));
     this.#socket.on('close', () => this.#fail(this.#networkError()));
   }
 
