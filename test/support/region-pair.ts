@@ -15,7 +15,7 @@ import {
   type DrClient,
   type PeerClient,
 } from '../../core-broker/client/index.ts';
-import type { DrStatus, RemotingCommand } from '../../core-broker/protocol/index.ts';
+import { DR_CODE, type DrStatus, type RemotingCommand } from '../../core-broker/protocol/index.ts';
 import { MiniLink } from './mini-link.ts';
 import { SMALL_FILE_BYTES, tempFolder } from './small-store.ts';
 
@@ -118,6 +118,10 @@ export class RegionPair {
     const { broker } = this[name];
     this[name].broker = undefined;
     await broker?.stop();
+    // Calls that fail take the old connections with them: what follows meets the next broker of this port.
+    const { address } = this[name];
+    await this.peer.invoke(address, { code: 28 }, 5_000).catch(() => undefined);
+    await this.ask(name, DR_CODE.STATUS).catch(() => undefined);
   }
 
   /** A signed request to the broker of a region. */
@@ -146,12 +150,12 @@ export class RegionPair {
   }
 
   async stop(): Promise<void> {
-    this.dr.close();
-    this.peer.close();
     for (const name of ['east', 'west'] as const) {
       await this.down(name);
       fs.rmSync(this[name].root, { recursive: true, force: true });
     }
+    this.dr.close();
+    this.peer.close();
   }
 }
 
