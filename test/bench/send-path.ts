@@ -4,15 +4,11 @@
 // Prints one JSON line per round. 128 frames of one client at a time, as one socket read delivers them.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { LIMITS, systemClock } from '../../core-broker/base/index.ts';
-import { OPEN_ADMISSION } from '../../core-broker/broker/admission.ts';
-import { buildParts } from '../../core-broker/broker/build-parts.ts';
-import { BrokerDispatcher } from '../../core-broker/broker/dispatcher.ts';
+import { LIMITS } from '../../core-broker/base/index.ts';
 import { brokerConfig } from '../../core-broker/broker/index.ts';
-import { storeOptions } from '../../core-broker/broker/store-options.ts';
 import { encodeHost } from '../../core-broker/protocol/index.ts';
 import { FrameReader, type ServerConnection } from '../../core-broker/remoting/index.ts';
-import { openStore } from '../../core-broker/store/index.ts';
+import { openSendParts } from '../support/send-parts.ts';
 import { tempFolder } from '../support/store-options.ts';
 import { FrameWindow } from './send-frames.ts';
 
@@ -46,25 +42,8 @@ function silentConnection(): ServerConnection {
 
 const folder = tempFolder();
 const config = brokerConfig({ storePathRootDir: path.join(folder, 'store') });
-const admission = { current: OPEN_ADMISSION };
-const storeHost = encodeHost('127.0.0.1', 10911);
-const store = await openStore(storeOptions({ config }, storeHost));
-const dispatcher = new BrokerDispatcher(admission);
-const built = buildParts({
-  config,
-  clock: systemClock,
-  store,
-  admission,
-  dispatcher,
-  storeHost,
-  addresses: () => ({ broker: '127.0.0.1:10911', ha: '127.0.0.1:10912' }),
-  accounts: () => undefined,
-  fail: (reason) => {
-    throw reason;
-  },
-});
-built.release.start(store.storeBounds().maxOffset);
-dispatcher.open();
+const parts = await openSendParts(config);
+const { store, dispatcher } = parts;
 const connection = silentConnection();
 dispatcher.onOpen(connection);
 const shape = {
@@ -101,7 +80,6 @@ try {
     process.stdout.write(`${JSON.stringify(line)}\n`);
   }
 } finally {
-  built.release.stop();
-  await store.close();
+  await parts.close();
   fs.rmSync(folder, { recursive: true });
 }

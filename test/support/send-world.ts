@@ -1,32 +1,23 @@
 // The send path of a broker in this process: a real store, the real dispatcher and connections without a
 // socket. One world may take runs of sends, another handles every frame by itself; the rest is the same.
 import * as path from 'node:path';
-import { systemClock } from '../../core-broker/base/index.ts';
-import { type Admission, OPEN_ADMISSION } from '../../core-broker/broker/admission.ts';
-import { type BuiltBroker, buildParts } from '../../core-broker/broker/build-parts.ts';
-import { BrokerDispatcher } from '../../core-broker/broker/dispatcher.ts';
+import type { BrokerDispatcher } from '../../core-broker/broker/dispatcher.ts';
 import { brokerConfig } from '../../core-broker/broker/index.ts';
-import { storeOptions } from '../../core-broker/broker/store-options.ts';
-import { encodeHost } from '../../core-broker/protocol/index.ts';
 import type { FrameListener } from '../../core-broker/remoting/index.ts';
-import { openStore, type StoreOptions } from '../../core-broker/store/index.ts';
+import type { StoreOptions } from '../../core-broker/store/index.ts';
 import { FileMessageStore } from '../../core-broker/store/message-store.ts';
 import type { StoreParts } from '../../core-broker/store/store-parts.ts';
 import { type Line, openLine } from './send-line.ts';
+import { openSendParts, type SendParts } from './send-parts.ts';
 
-export interface SendWorld {
+export interface SendWorld extends SendParts {
   readonly root: string;
-  readonly store: FileMessageStore;
   readonly parts: StoreParts;
-  readonly built: BuiltBroker;
-  readonly dispatcher: BrokerDispatcher;
-  readonly admission: { current: Admission };
   /** Frames that were taken in runs. */
   readonly inRuns: { frames: number };
   connect(): Line;
   /** Everything appended so far is answered and dispatched. */
   settle(): Promise<void>;
-  close(): Promise<void>;
 }
 
 export interface WorldOptions {
@@ -45,27 +36,9 @@ export async function sendWorld({ folder, takesRuns, store: changed }: WorldOpti
     maxHashSlotNum: 1_000,
     maxIndexNum: 40_000,
   });
-  const admission = { current: OPEN_ADMISSION };
-  const storeHost = encodeHost('127.0.0.1', 10911);
-  const options = { ...storeOptions({ config }, storeHost), ...changed };
-  const store = (await openStore(options)) as FileMessageStore;
+  const opened = await openSendParts(config, changed);
+  const { store, dispatcher } = opened;
   const parts = FileMessageStore.partsOf(store);
-  const dispatcher = new BrokerDispatcher(admission);
-  const built = buildParts({
-    config,
-    clock: systemClock,
-    store,
-    admission,
-    dispatcher,
-    storeHost,
-    addresses: () => ({ broker: '127.0.0.1:10911', ha: '127.0.0.1:10912' }),
-    accounts: () => undefined,
-    fail: (reason) => {
-      throw reason;
-    },
-  });
-  built.release.start(store.storeBounds().maxOffset);
-  dispatcher.open();
   const inRuns = { frames: 0 };
   const run = parts.kernel.run.bind(parts.kernel);
   parts.kernel.run = () => {
@@ -75,22 +48,15 @@ export async function sendWorld({ folder, takesRuns, store: changed }: WorldOpti
   };
   const listener = takesRuns ? dispatcher : oneByOne(dispatcher);
   const world: SendWorld = {
+    ...opened,
     root,
-    store,
     parts,
-    built,
-    dispatcher,
-    admission,
     inRuns,
     connect: () => openLine(listener),
     settle: async () => {
       await store.durable(store.storeBounds().maxOffset);
       await store.dispatched();
       await new Promise((resolve) => setImmediate(resolve));
-    },
-    close: async () => {
-      built.release.stop();
-      await store.close();
     },
   };
   return world;
