@@ -23,6 +23,16 @@ export interface PendingDigest {
   readonly digest: RecordDigest;
 }
 
+/** True when the digest was made of the very record at `at` of the ring. */
+export function isOf({ digest, bodyCrc }: PendingDigest, { view }: Ring, at: number): boolean {
+  return (
+    view.getInt32(at) === digest.size &&
+    view.getInt32(at + 8) === bodyCrc &&
+    view.getInt32(at + 24) === (digest.queueOffset | 0) &&
+    view.getInt32(at + 32) === (digest.physicalOffset | 0)
+  );
+}
+
 export class PendingDigests {
   readonly #ring: Ring;
   readonly #hasIndex: boolean;
@@ -76,7 +86,7 @@ export class PendingDigests {
       const slot = this.#slots[this.#head & (SLOTS - 1)]!;
       const { digest } = slot;
       if (digest.physicalOffset > offset) return undefined;
-      if (digest.physicalOffset === offset && this.#isOf(slot, at)) return slot;
+      if (digest.physicalOffset === offset && isOf(slot, this.#ring, at)) return slot;
       this.#head++;
     }
     return undefined;
@@ -94,16 +104,6 @@ export class PendingDigests {
     this.#cuts = this.#state.cuts;
     this.#head = 0;
     this.#tail = 0;
-  }
-
-  #isOf({ digest, bodyCrc }: PendingDigest, at: number): boolean {
-    const { view } = this.#ring;
-    return (
-      view.getInt32(at) === digest.size &&
-      view.getInt32(at + 8) === bodyCrc &&
-      view.getInt32(at + 24) === (digest.queueOffset | 0) &&
-      view.getInt32(at + 32) === (digest.physicalOffset | 0)
-    );
   }
 
   /** Marks of the properties as places in the ring. */

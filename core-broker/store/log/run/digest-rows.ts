@@ -6,7 +6,7 @@ import { type SendKernel, sendLayout } from '../../../kernel/index.ts';
 import { RecordDigest } from '../../queue/digest/record-digest.ts';
 import type { Topic, TopicTable } from '../../queue/topic-table.ts';
 import type { LogState } from '../log-state.ts';
-import type { PendingDigest } from '../pending-digests.ts';
+import { isOf, type PendingDigest } from '../pending-digests.ts';
 import type { Ring } from '../ring.ts';
 
 const { ROWS, ROWS_MAX, ROW_BYTES } = sendLayout;
@@ -79,7 +79,9 @@ export class DigestRows {
     for (; this.#head < this.#tail; this.#head++) {
       const physical = this.#doubles[DOUBLES + this.#head * ROW_DOUBLES] as number;
       if (physical > offset) return undefined;
-      if (physical === offset && this.#isOf(at)) return this.#read(physical);
+      if (physical !== offset) continue;
+      const found = this.#read(physical);
+      if (isOf(found, this.#ring, at)) return found;
     }
     return undefined;
   }
@@ -90,19 +92,6 @@ export class DigestRows {
     // Why: the rows of the last turn are still in the cache.
     this.#head = 0;
     this.#tail = 0;
-  }
-
-  #isOf(at: number): boolean {
-    const { view } = this.#ring;
-    const row = INTS + this.#head * ROW_INTS;
-    const ints = this.#ints;
-    const double = DOUBLES + this.#head * ROW_DOUBLES;
-    return (
-      view.getInt32(at) === ints[row + SIZE] &&
-      view.getInt32(at + 8) === ints[row + CRC] &&
-      view.getInt32(at + 24) === ((this.#doubles[double + QUEUE_OFFSET] as number) | 0) &&
-      view.getInt32(at + 32) === ((this.#doubles[double] as number) | 0)
-    );
   }
 
   #read(physicalOffset: number): PendingDigest {
@@ -121,6 +110,7 @@ export class DigestRows {
     const keyCount = ints[row + KEYS] as number;
     digest.keyCount = keyCount;
     for (let i = 0; i < keyCount; i++) digest.keyHashes[i] = ints[row + HASHES + i] as number;
+    found.bodyCrc = ints[row + CRC] as number;
     found.topic = this.#topics.ofId(ints[row + TOPIC] as number);
     return found;
   }
