@@ -37,6 +37,7 @@ import {
 } from '../send-layout';
 import { copyExact, copyLoose, putInt, putLong } from './bytes';
 import { crc32 } from './crc32';
+import { javaHash } from './java-hash';
 
 const BLANK: u8 = 32;
 
@@ -77,11 +78,12 @@ export function noteKeys(shape: usize, header: usize, row: usize): bool {
     store<u32>(row, 0, ROW_KEYS);
     return true;
   }
-  const prefix = load<i32>(shape, SHAPE_KEY_HASH);
+  const prefix = load<u32>(shape, SHAPE_KEY_HASH);
   let count: usize = 0;
   const unique = header + load<usize>(shape, SHAPE_UNIQUE);
   const uniqueLength = load<usize>(shape, SHAPE_UNIQUE + 4);
-  if (uniqueLength > 0) count = noteKey(row, count, hash(prefix, unique, unique + uniqueLength));
+  if (uniqueLength > 0)
+    count = noteKey(row, count, javaHash(prefix, unique, unique + uniqueLength));
   if (load<i32>(shape, SHAPE_KEYS) >= 0) {
     let start = header + load<usize>(shape, SHAPE_KEYS);
     const end = start + load<usize>(shape, SHAPE_KEYS + 4);
@@ -89,7 +91,7 @@ export function noteKeys(shape: usize, header: usize, row: usize): bool {
       if (at < end && load<u8>(at) !== BLANK) continue;
       if (at > start) {
         if (count === ROW_HASHES_MAX) return false;
-        count = noteKey(row, count, hash(prefix, start, at));
+        count = noteKey(row, count, javaHash(prefix, start, at));
       }
       start = at + 1;
     }
@@ -98,23 +100,11 @@ export function noteKeys(shape: usize, header: usize, row: usize): bool {
   return true;
 }
 
-function noteKey(row: usize, count: usize, hash: i32): usize {
+function noteKey(row: usize, count: usize, hashed: u32): usize {
+  const hash = i32(hashed);
   // The smallest number has no absolute.
   store<i32>(row + (count << 2), hash === i32.MIN_VALUE ? 0 : abs<i32>(hash), ROW_HASHES);
   return count + 1;
-}
-
-/** Java's hash over more bytes of ASCII. */
-function hash(start: i32, from: usize, to: usize): i32 {
-  let h = start;
-  let at = from;
-  for (; at + 4 <= to; at += 4) {
-    const word = load<u32>(at);
-    const first = i32(word & 0xff) * 29_791 + i32((word >>> 8) & 0xff) * 961;
-    h = h * 923_521 + (first + i32((word >>> 16) & 0xff) * 31 + i32(word >>> 24));
-  }
-  for (; at < to; at++) h = h * 31 + i32(load<u8>(at));
-  return h;
 }
 
 /** The rest of the row; its keys are there. */
@@ -129,7 +119,7 @@ export function writeRow(row: usize, shape: usize, header: usize): void {
   let tag = 0;
   if (load<i32>(shape, SHAPE_TAG) >= 0) {
     const from = header + load<usize>(shape, SHAPE_TAG);
-    tag = hash(0, from, from + load<usize>(shape, SHAPE_TAG + 4));
+    tag = i32(javaHash(0, from, from + load<usize>(shape, SHAPE_TAG + 4)));
   }
   store<i32>(row, tag, ROW_TAG);
 }
