@@ -198,17 +198,30 @@ export class DigestRing {
     return Atomics.load(this.#control, ORDER) === number ? end : undefined;
   }
 
+  /**
+   * Steps until the end is told; after a step that found nothing to do it sleeps. Blocks the thread.
+   * Invariant: the turn is read before the look at the end and before the step: neither an end nor an
+   * order that comes in between is slept over.
+   */
+  stepUntilStopped(step: () => boolean): void {
+    for (;;) {
+      const turn = this.turn();
+      if (this.isStopped) return;
+      if (!step()) this.sleep(turn);
+    }
+  }
+
   get isStopped(): boolean {
     return Atomics.load(this.#control, STOP) === 1;
+  }
+
+  turn(): number {
+    return Atomics.load(this.#control, TURN);
   }
 
   /** Sleeps until there is a turn newer than `seen`. Blocks the thread. */
   sleep(seen: number): void {
     Atomics.wait(this.#control, TURN, seen);
-  }
-
-  turn(): number {
-    return Atomics.load(this.#control, TURN);
   }
 
   /** False when there is no room for the record's row; nothing was written then. */
