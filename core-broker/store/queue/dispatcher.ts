@@ -115,9 +115,11 @@ export class Dispatcher {
     }
     const keys = words[at + RowWord.keyCount]!;
     const index = this.#index;
-    if (keys > 0 && index !== undefined && !index.isKnown(offset)) {
+    if (keys > 0 && index !== undefined) {
       const first = at + ROW_WORDS;
-      for (let i = 0; i < keys; i++) index.put(words[first + i]!, offset, timeMs);
+      for (let i = index.keysOf(offset); i < keys; i++) {
+        index.put(words[first + i]!, offset, timeMs);
+      }
     }
     state.lastRecord = offset;
     state.lastStoreTimestampMs = timeMs;
@@ -147,8 +149,10 @@ export class Dispatcher {
   #indexKeys(digest: RecordDigest): void {
     const index = this.#index;
     const { physicalOffset, storeTimestampMs, keyCount, keyHashes } = digest;
-    if (index === undefined || index.isKnown(physicalOffset)) return;
-    for (let i = 0; i < keyCount; i++) index.put(keyHashes[i]!, physicalOffset, storeTimestampMs);
+    if (index === undefined) return;
+    for (let i = index.keysOf(physicalOffset); i < keyCount; i++) {
+      index.put(keyHashes[i]!, physicalOffset, storeTimestampMs);
+    }
   }
 
   #enqueue(topic: Topic, digest: RecordDigest): void {

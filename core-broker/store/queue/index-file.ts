@@ -60,8 +60,14 @@ export class IndexFile {
     this.#shape = shape;
     this.#fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
     const size = indexFileSize(shape.slots, shape.entries);
-    if (fs.fstatSync(this.#fd).size !== size) fs.ftruncateSync(this.#fd, size);
-    this.#readHeader();
+    try {
+      if (fs.fstatSync(this.#fd).size !== size) fs.ftruncateSync(this.#fd, size);
+      this.#readHeader();
+    } catch (reason) {
+      // Why: a full disk is tried again every 100 ms, and each try would leave a descriptor.
+      this.close();
+      throw reason;
+    }
   }
 
   get isFull(): boolean {
@@ -116,6 +122,17 @@ export class IndexFile {
       for (let i = 0; i < wanted; i++) yield decodeEntry(bytes, i * INDEX_ENTRY_BYTES);
       number += wanted;
     }
+  }
+
+  /** Entries of a record at the end of the file; asked only when all entries are in the file. */
+  countOf(physicalOffset: number): number {
+    const entry = Buffer.alloc(INDEX_ENTRY_BYTES);
+    let number = this.next - 1;
+    for (; number >= 1; number--) {
+      fs.readSync(this.#fd, entry, 0, entry.length, this.#entryAt(number));
+      if (decodeEntry(entry, 0).physicalOffset !== physicalOffset) break;
+    }
+    return this.next - 1 - number;
   }
 
   /** Entries to the file; the header does not count them yet. */

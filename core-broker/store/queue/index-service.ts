@@ -1,6 +1,7 @@
 // The index of a store: files in order of time, the last one written. Files are created when the first
 // key arrives and sparse, so a store without keys has none.
-// Invariant: entries are in log order over all files; `knownEnd` is the newest record indexed.
+// Invariant: entries are in log order over all files, those of one record in the order of its keys; so
+// the newest record and how many entries it has say what is missing, also after a put failed half way.
 // Source: RocketMQ IndexService, behaviour only.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -16,7 +17,9 @@ export class IndexService {
   readonly #folder: string;
   readonly #shape: IndexShape;
   #files: IndexFile[] = [];
-  #knownEnd = -1;
+  /** The newest record that has an entry, -1 = none; and how many it has. */
+  #newest = -1;
+  #newestKeys = 0;
   #slotsWrittenMs = Date.now();
   /** End timestamp of the last file when its slots were last complete on disk. */
   #safeTimestampMs = 0;
@@ -44,10 +47,16 @@ export class IndexService {
     return this.#safeTimestampMs;
   }
 
-  isKnown(physicalOffset: number): boolean {
-    return physicalOffset <= this.#knownEnd;
+  /**
+   * How many of a record's keys are here, the first ones; Infinity when newer records are.
+   * Why not yes or no: a disk that fills between two keys leaves a record with the first of them.
+   */
+  keysOf(physicalOffset: number): number {
+    if (physicalOffset > this.#newest) return 0;
+    return physicalOffset === this.#newest ? this.#newestKeys : Number.POSITIVE_INFINITY;
   }
 
+  /** The next key of the record; those before it are here. @throws as the disk; nothing was put then */
   put(keyHash: number, physicalOffset: number, storeTimestampMs: number): void {
     let file = this.#files.at(-1);
     if (file === undefined || file.isFull) {
@@ -55,7 +64,12 @@ export class IndexService {
       file = this.#create(storeTimestampMs);
     }
     file.put(keyHash, physicalOffset, storeTimestampMs);
-    this.#knownEnd = physicalOffset;
+    if (physicalOffset === this.#newest) {
+      this.#newestKeys++;
+      return;
+    }
+    this.#newest = physicalOffset;
+    this.#newestKeys = 1;
   }
 
   /** Offsets of records that may carry the key, newest first, within the time range. */
@@ -124,9 +138,19 @@ export class IndexService {
     fs.mkdirSync(this.#folder, { recursive: true });
     let at = Math.max(nowMs, Date.now());
     while (fs.existsSync(path.join(this.#folder, indexFileName(at)))) at++;
-    const file = new IndexFile(path.join(this.#folder, indexFileName(at)), this.#shape);
+    const name = path.join(this.#folder, indexFileName(at));
+    const file = this.#open(name);
     this.#files.push(file);
     return file;
+  }
+
+  #open(name: string): IndexFile {
+    try {
+      return new IndexFile(name, this.#shape);
+    } catch (reason) {
+      fs.rmSync(name, { force: true });
+      throw reason;
+    }
   }
 
   #remove(file: IndexFile): void {
@@ -135,7 +159,17 @@ export class IndexService {
   }
 
   #noteEnd(): void {
-    const last = this.#files.findLast((file) => !file.isEmpty);
-    this.#knownEnd = last === undefined ? -1 : last.endOffset;
+    const last = this.#files.findLastIndex((file) => !file.isEmpty);
+    const newest = this.#files[last]?.endOffset ?? -1;
+    // Why: a cut takes all entries of a record or none.
+    if (newest === this.#newest) return;
+    this.#newest = newest;
+    this.#newestKeys = 0;
+    for (let i = last; i >= 0; i--) {
+      const file = this.#files[i]!;
+      const count = file.countOf(newest);
+      this.#newestKeys += count;
+      if (count < file.next - 1) return;
+    }
   }
 }
