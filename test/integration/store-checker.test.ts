@@ -117,6 +117,43 @@ describe('a thread that dies', () => {
     expect([checker.isReady, state.dispatched]).toEqual([false, end]);
   });
 
+  test('leaves nothing to the next one but a fresh ring: its work goes on', async () => {
+    const half = 500_000;
+    const entry = new URL('../support/once-dying-checker.ts', import.meta.url);
+    const { checker, state, entered } = makeChecker(entry);
+    for (const to of [half, end]) {
+      checker.warm();
+      await until(() => checker.isReady, 'a thread');
+      checker.begin(state.dispatched, to);
+      await until(() => checker.isIdle, 'its work to be done');
+    }
+    expect(checker.isReady).toBe(true);
+    expect([state.dispatched, entered.length]).toEqual([end, RECORDS]);
+    await checker.close();
+  });
+
+  test('and work halted while it waits for room on the disk does not keep the next one away', async () => {
+    const entry = new URL('../support/once-dying-checker.ts', import.meta.url);
+    const { checker, dispatcher } = makeChecker(entry);
+    let tries = 0;
+    dispatcher.listen({
+      onArrival: () => {
+        tries++;
+        throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+      },
+    });
+    checker.warm();
+    await until(() => checker.isReady, 'the thread');
+    checker.begin(0, end);
+    await until(() => !checker.isReady && tries > 2, 'tries after its death');
+    checker.halt();
+    await until(() => {
+      checker.warm();
+      return checker.isReady;
+    }, 'the next thread');
+    await checker.close();
+  });
+
   test('and files that cannot be read are a fault, not a silence', async () => {
     const { checker, state, faults } = makeChecker();
     checker.warm();

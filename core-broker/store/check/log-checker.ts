@@ -89,9 +89,13 @@ export class LogChecker {
     return this.#isIdle;
   }
 
-  /** Starts the thread, once; isReady tells when. */
+  /** Starts the thread, once; isReady tells when. Not while the work of a dead one is done here. */
   warm(): void {
     if (this.#thread !== undefined || this.#deaths >= DEATHS_MAX) return;
+    if (this.#own !== undefined) return;
+    // Why: a thread writes from the first row of a ring on and obeys the order it finds; in a ring that
+    // was used before, the reader would wait for ever behind rows that never come.
+    if (this.#deaths > 0) this.#ring = new DigestRing();
     const workerData: CheckSetup = { ...this.#parts.setup, memory: this.#ring.memory };
     const thread = new Worker(this.#parts.entry ?? ENTRY, { workerData, name: 'link-check' });
     thread.unref();
@@ -134,6 +138,7 @@ export class LogChecker {
     this.#retry = undefined;
     // An order of nothing: the checker leaves the files alone.
     this.#ring.order(0, 0);
+    if (!this.#isListening) this.#dismissOwn();
   }
 
   /** Ends the thread; resolves when it is gone. */
