@@ -39,25 +39,64 @@ export class StoreLock {
 /** The kernel knows who it is; elsewhere than on Linux nobody says. */
 function ownHolder(layout: StoreLayout): string {
   if (!fs.existsSync('/proc/locks')) return 'another process';
-  const holder = lockHolder(fs.readFileSync('/proc/locks', 'utf8'), fs.statSync(layout.drLock).ino);
+  const holder = lockHolder(fs.readFileSync('/proc/locks', 'utf8'), placeOf(layout.drLock));
   return holder === undefined ? 'another process' : `process ${holder}`;
 }
 
-/** A Java broker holds an fcntl lock on byte 0 of `lock`; the kernel lists it by inode. */
+/** A Java broker holds an fcntl lock on byte 0 of `lock`; the kernel lists it by device and inode. */
 function refuseStockBroker(layout: StoreLayout): void {
   if (!fs.existsSync(layout.lock) || !fs.existsSync('/proc/locks')) return;
-  const { ino } = fs.statSync(layout.lock);
-  const holder = lockHolder(fs.readFileSync('/proc/locks', 'utf8'), ino);
+  const holder = lockHolder(fs.readFileSync('/proc/locks', 'utf8'), placeOf(layout.lock));
   if (holder !== undefined) throw locked(layout, `a stock broker (process ${holder})`);
 }
 
-/** Process id of a write lock on an inode: `1: POSIX ADVISORY WRITE <pid> <maj:min:inode> ...`. */
-export function lockHolder(table: string, inode: number): string | undefined {
+/** Device and inode of a file. */
+export interface FilePlace {
+  dev: bigint;
+  ino: bigint;
+}
+
+const placeOf = (file: string): FilePlace => fs.statSync(file, { bigint: true });
+
+/**
+ * Process id of a write lock on a file: `1: POSIX ADVISORY WRITE <pid> <maj:min:inode> ...`.
+ * Another file may have the same inode on another disk, so the device counts, too. The table names the
+ * disk, and on btrfs or an overlay a file has a device of its own: there the process's open files decide.
+ * Invariant: who cannot be asked counts as the holder.
+ */
+export function lockHolder(
+  table: string,
+  file: FilePlace,
+  holdsOpen = hasOpen,
+): string | undefined {
   for (const line of table.split('\n')) {
     const [, , , mode, pid, where] = line.trim().split(/\s+/);
-    if (mode === 'WRITE' && where?.split(':')[2] === String(inode)) return pid;
+    const [major, minor, inode] = where?.split(':') ?? [];
+    if (mode !== 'WRITE' || pid === undefined || inode !== String(file.ino)) continue;
+    if (`${major}:${minor}` === deviceText(file.dev) || holdsOpen(pid, file)) return pid;
   }
   return undefined;
+}
+
+/** As the kernel prints it; source: gnu_dev_major, gnu_dev_minor. */
+function deviceText(dev: bigint): string {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn & 0xffff_ffffn);
+  return [major, minor].map((part) => part.toString(16).padStart(2, '0')).join(':');
+}
+
+/** False only when every open file of the process could be looked at and none is this one. */
+function hasOpen(pid: string, file: FilePlace): boolean {
+  const folder = `/proc/${pid}/fd`;
+  try {
+    return fs.readdirSync(folder).some((fd) => {
+      const open = fs.statSync(`${folder}/${fd}`, { bigint: true, throwIfNoEntry: false });
+      return open !== undefined && open.dev === file.dev && open.ino === file.ino;
+    });
+  } catch {
+    // Another user's process, or one that ended or that this container cannot see.
+    return true;
+  }
 }
 
 function locked(layout: StoreLayout, who: string): DrError {
@@ -72,7 +111,7 @@ export function storeHolder(layout: StoreLayout): string | undefined {
   if (!fs.existsSync('/proc/locks')) return undefined;
   const table = fs.readFileSync('/proc/locks', 'utf8');
   for (const file of [layout.drLock, layout.lock].filter((name) => fs.existsSync(name))) {
-    const holder = lockHolder(table, fs.statSync(file).ino);
+    const holder = lockHolder(table, placeOf(file));
     if (holder !== undefined) return holder;
   }
   return undefined;

@@ -3,7 +3,6 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { javaHashCode } from '../../../core-broker/protocol/index.ts';
-import { lockHolder } from '../../../core-broker/store/boot/store-lock.ts';
 import { type MessageStore, openStore } from '../../../core-broker/store/index.ts';
 import { recordSource, smallStoreOptions, tempFolder } from '../../support/store-options.ts';
 
@@ -155,18 +154,5 @@ describe('search', () => {
     }
     expect(entry).toBe(3);
     store = await openStore(smallStoreOptions(root));
-  });
-});
-
-describe('lock', () => {
-  test('a stock broker that holds the lock file is recognised by its inode', () => {
-    const table = [
-      '1: POSIX  ADVISORY  WRITE 4711 fe:00:9977971 0 0',
-      '2: FLOCK  ADVISORY  WRITE 99 fe:00:1234 0 EOF',
-      '3: POSIX  ADVISORY  READ 12 fe:00:555 0 0',
-    ].join('\n');
-    expect(lockHolder(table, 9977971)).toBe('4711');
-    expect(lockHolder(table, 555)).toBeUndefined();
-    expect(lockHolder(table, 1)).toBeUndefined();
   });
 });
