@@ -1,4 +1,6 @@
-// The only reader of process.env. Every variable the program knows is in this table.
+// The only reader of process.env. Every variable the program knows is in this table. And of what the
+// system says about the user who runs it.
+import * as os from 'node:os';
 
 /** Known variables: name -> what it does. */
 export const ENVIRONMENT = {
@@ -19,4 +21,17 @@ export const ENVIRONMENT = {
 export function readEnv(name: keyof typeof ENVIRONMENT): string | undefined {
   const value = process.env[name];
   return value === '' ? undefined : value;
+}
+
+/**
+ * Home folder of the user; undefined for one without HOME and without a line in passwd, as containers
+ * that run under any user id have it. Node throws there.
+ */
+export function homeFolder(): string | undefined {
+  try {
+    return os.homedir() || undefined;
+  } catch (reason) {
+    if ((reason as { code?: string }).code === 'ERR_SYSTEM_ERROR') return undefined;
+    throw reason;
+  }
 }

@@ -2,8 +2,8 @@
 // it, else from the files themselves.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { DrError } from '../../../core-broker/base/index.ts';
-import { loadBrokerConfig } from '../../../core-broker/broker/index.ts';
+import { DrError, readPropertiesFile } from '../../../core-broker/base/index.ts';
+import { compileBrokerConfig } from '../../../core-broker/broker/index.ts';
 import { storeHolder, storeLayout } from '../../../core-broker/store/index.ts';
 import { type CommandInput, textOf } from '../../command.ts';
 
@@ -24,7 +24,8 @@ export function placeOf(input: CommandInput) {
   const where = commitLogDir === undefined ? {} : { commitLogDir };
   if (file === undefined)
     return { root, layout, options: { ...where, ...indexShape(layout.index) } };
-  const { config } = loadBrokerConfig(file);
+  // Why not loadBrokerConfig: where the store is was said, the file need not.
+  const { config } = compileBrokerConfig(readPropertiesFile(file));
   const { mappedFileSizeConsumeQueue, maxHashSlotNum, maxIndexNum } = config;
   const { messageIndexEnable, messageDelayLevel } = config;
   const shape = { mappedFileSizeConsumeQueue, maxHashSlotNum, maxIndexNum };

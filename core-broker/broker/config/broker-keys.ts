@@ -4,6 +4,7 @@
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { homeFolder } from '../../base/index.ts';
 import { TLS_KEYS, type TlsKey, type TlsKeyText } from '../../remoting/index.ts';
 import { localAddress } from './local-address.ts';
 
@@ -77,7 +78,10 @@ const oneOf = <const T extends string>(allowed: readonly T[], meaning: string): 
 });
 
 const LEVELS = '1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h';
-const root = path.join(os.homedir(), 'store');
+const FOLDER_FORM = { isValid: (value: string) => value !== '', words: 'a folder' };
+const home = homeFolder();
+/** Empty where there is no home: who needs the store asks for the key then. */
+const root = home === undefined ? '' : path.join(home, 'store');
 const port = { max: 65_535 };
 
 const IDENTITY_KEYS = {
@@ -284,7 +288,7 @@ const TRANSACTION_KEYS = {
 } as const;
 
 const STORE_KEYS = {
-  storePathRootDir: text(root, 'folder of the store'),
+  storePathRootDir: text(root, 'folder of the store', FOLDER_FORM),
   storePathCommitLog: text('', 'commit log folder; empty = commitlog under storePathRootDir'),
   mappedFileSizeCommitLog: int(1_073_741_824, 'size of one commit log file, bytes', { min: 4_096 }),
   mappedFileSizeConsumeQueue: int(6_000_000, 'size of one consume queue file, bytes', { min: 20 }),

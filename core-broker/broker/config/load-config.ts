@@ -34,11 +34,18 @@ export interface LoadedBrokerConfig {
 }
 
 /**
- * Loads one broker file.
- * @throws DrError CONFIG `file:line: ...` for an unknown key or a value that is not allowed
+ * Loads one broker file for a broker, or for who reads its store.
+ * @throws DrError CONFIG `file:line: ...` for an unknown key or a value that is not allowed, and when
+ *   nothing says where the store is
  */
 export function loadBrokerConfig(path: string): LoadedBrokerConfig {
-  return compileBrokerConfig(readPropertiesFile(path));
+  const loaded = compileBrokerConfig(readPropertiesFile(path));
+  if (loaded.config.storePathRootDir !== '') return loaded;
+  throw configError(
+    { path },
+    'storePathRootDir is not set, and its default is a folder in the home of a user who has none',
+    'set storePathRootDir to the folder of the store',
+  );
 }
 
 /** The default configuration with some values set; for brokers that are started without a file. */
@@ -127,7 +134,7 @@ function unknownKey(key: string, at: { path: string; line: number }) {
 
 /** Fills what depends on other keys or on the environment. */
 function complete(config: BrokerConfig): BrokerConfig {
-  if (config.storePathCommitLog === '') {
+  if (config.storePathCommitLog === '' && config.storePathRootDir !== '') {
     config.storePathCommitLog = `${config.storePathRootDir}/commitlog`;
   }
   if (config.brokerIP2 === '') config.brokerIP2 = config.brokerIP1;

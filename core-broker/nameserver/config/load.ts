@@ -1,10 +1,10 @@
 // Reads the .properties file of a name server into one value: a regional one, or a global one when
 // drMode is set. All complaints carry file, line and what is allowed; nothing is guessed for a global
 // name server, because a wrong state file or region would send clients to the wrong side.
-import * as os from 'node:os';
 import * as path from 'node:path';
 import {
   configError,
+  homeFolder,
   initialSettings,
   type PropertiesFile,
   parseAddresses,
@@ -94,12 +94,21 @@ function pick(values: NameserverSettings): NameserverSettings {
 }
 
 function withPaths(settings: NameserverSettings, file: string): NameserverSettings {
-  const home = path.join(os.homedir(), 'namesrv');
   return {
     ...settings,
-    kvConfigPath: settings.kvConfigPath || path.join(home, 'kvConfig.json'),
+    kvConfigPath: settings.kvConfigPath || kvConfigAtHome(file),
     configStorePath: settings.configStorePath || path.resolve(file),
   };
+}
+
+function kvConfigAtHome(file: string): string {
+  const home = homeFolder();
+  if (home !== undefined) return path.join(home, 'namesrv', 'kvConfig.json');
+  throw configError(
+    { path: file },
+    'kvConfigPath is not set, and its default is a file in the home of a user who has none',
+    'set kvConfigPath to a file that the name server may write',
+  );
 }
 
 function keyError(file: PropertiesFile, key: string, problem: string) {
