@@ -1,4 +1,4 @@
-// Back-off with jitter for everything that may be tried again.
+// Back-off with jitter for everything that may be tried again, and waits with an end.
 import { sleep } from './clock.ts';
 import { DrError } from './errors.ts';
 
@@ -32,5 +32,15 @@ export async function retry<T>(policy: RetryPolicy, action: () => Promise<T>): P
       if (failure.retry === 'never' || attempt >= policy.attempts) throw failure;
       await sleep(backOffMs(attempt, policy), policy.signal);
     }
+  }
+}
+
+/** Waits for `work`, at most `ms`; no timer is left behind. @throws what `work` throws in time */
+export async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
+  const done = new AbortController();
+  try {
+    await Promise.race([work, sleep(ms, done.signal)]);
+  } finally {
+    done.abort(new DrError('CANCELLED', 'waited long enough'));
   }
 }

@@ -4,7 +4,7 @@
 // wait; nobody is served before the DR side decided whether this store may write.
 // Order of stop: goodbye to name servers -> clients are asked to leave -> held pulls answered -> everything appended is durable and
 // answered -> connections closed -> tables written -> store closed.
-import { type Clock, createLog, DrError, sleep, systemClock } from '../base/index.ts';
+import { atMost, type Clock, createLog, DrError, systemClock } from '../base/index.ts';
 import { type DrStatus, encodeHost } from '../protocol/index.ts';
 import { RemotingServer, ServerTls } from '../remoting/index.ts';
 import { type MessageStore, openStore } from '../store/index.ts';
@@ -355,15 +355,5 @@ class BrokerNode implements Broker {
       error: reason.message,
     });
     this.#options.onFailure?.(reason);
-  }
-}
-
-/** Waits for `work`, at most `ms`; no timer is left behind. @throws what `work` throws in time */
-async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
-  const done = new AbortController();
-  try {
-    await Promise.race([work, sleep(ms, done.signal)]);
-  } finally {
-    done.abort(new DrError('CANCELLED', 'waited long enough'));
   }
 }

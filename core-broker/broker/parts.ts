@@ -59,6 +59,8 @@ export interface Registration {
   setRole(role: RegistrationRole): void;
   /** One round to all name servers in parallel; resolves with those that failed. Never rejects. */
   registerNow(): Promise<{ address: string; reason: DrError }[]>;
+  /** Resolves when the last change of topics was told to each name server, or soon. Never rejects. */
+  announced(): Promise<unknown>;
 }
 
 /** Per-connection state the dispatcher keeps in `connection.attachment`. */

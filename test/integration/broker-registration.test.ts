@@ -17,6 +17,7 @@ import {
   type ResponseInit,
 } from '../../core-broker/protocol/index.ts';
 import { RemotingServer, RequestDispatcher } from '../../core-broker/remoting/index.ts';
+import { startBroker } from '../support/broker-fixture.ts';
 import { DrParts, freePort } from '../support/dr-parts.ts';
 import { registerRequest, registration } from '../support/registration.ts';
 
@@ -52,7 +53,9 @@ const hasRoute = async (address: string, topic = 'orders') =>
   (await routeAt(address, topic)) !== undefined;
 
 /** A name server that records what it is asked and answers as told. */
-async function recording(answer: (request: RemotingCommand) => ResponseInit) {
+async function recording(
+  answer: (request: RemotingCommand) => ResponseInit | Promise<ResponseInit>,
+) {
   const seen: RemotingCommand[] = [];
   const handle = (request: RemotingCommand) => {
     seen.push({ ...request, ...(request.body && { body: Buffer.from(request.body) }) });
@@ -72,6 +75,48 @@ async function recording(answer: (request: RemotingCommand) => ResponseInit) {
     connections: () => server.connections.size,
   };
 }
+
+test.each([false, true])(
+  'who makes a topic is answered when it has a route (%s)',
+  async (alone) => {
+    let held: PromiseWithResolvers<void> | undefined;
+    const code = alone ? 217 : 103;
+    const ns = await recording(async (request) => {
+      if (request.code === code) await held?.promise;
+      return { code: 0 };
+    });
+    const region = await startBroker({ namesrvAddr: ns.address, enableSingleTopicRegister: alone });
+    held = Promise.withResolvers();
+    const before = ns.codes().length;
+    const answers: string[] = [];
+    const ext = { readQueueNums: 4, writeQueueNums: 4, perm: 6, order: false };
+    const asked = ['made0', 'made1'].map(async (topic) => {
+      await region.call(17, { ...ext, topic, topicFilterType: 'SINGLE_TAG' });
+      answers.push(topic);
+    });
+    await expect.poll(() => ns.codes().slice(before)).toContain(code);
+    // Asked behind them over the same connection, and answered before.
+    await region.call(26);
+    expect(answers).toEqual([]);
+    held.resolve();
+    await Promise.all(asked);
+    expect(answers.sort()).toEqual(['made0', 'made1']);
+    await region.stop();
+  },
+);
+
+test('a name server that is silent does not keep a topic from being made', async () => {
+  const silent = await recording(() => new Promise(() => undefined));
+  const alive = await parts.nameserver();
+  const region = await startBroker({
+    namesrvAddr: `${silent.address};${alive.address}`,
+    registerBrokerTimeoutMills: 3_000,
+  });
+  const ext = { topic: 'made', readQueueNums: 4, writeQueueNums: 4, perm: 6, order: false };
+  const made = await region.call(17, { ...ext, topicFilterType: 'SINGLE_TAG' });
+  expect([made.code, await hasRoute(alive.address, 'made')]).toEqual([0, true]);
+  await region.stop();
+});
 
 describe('several name servers', () => {
   test('one that is silent delays no other; one that is away is told later', async () => {

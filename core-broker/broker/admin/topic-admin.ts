@@ -87,7 +87,10 @@ export function queueName(context: HandlerContext, topic: string, queueId: numbe
   return messageQueueKey(queue);
 }
 
-function updateTopic(context: HandlerContext, request: RemotingCommand): ResponseInit {
+async function updateTopic(
+  context: HandlerContext,
+  request: RemotingCommand,
+): Promise<ResponseInit> {
   requireOwnMetadata(context);
   const name = textField(request, 'topic');
   const known = context.parts.tables.topics.find(name)?.config;
@@ -101,16 +104,27 @@ function updateTopic(context: HandlerContext, request: RemotingCommand): Respons
     writeQueueNums: numberField(request, 'writeQueueNums'),
   };
   checkTopic(context, config);
-  context.parts.tables.topics.put(config);
-  return OK;
+  return keepTopics(context, config);
 }
 
-function updateTopics(context: HandlerContext, request: RemotingCommand): ResponseInit {
+async function updateTopics(
+  context: HandlerContext,
+  request: RemotingCommand,
+): Promise<ResponseInit> {
   requireOwnMetadata(context);
   const list = parseJsonObject(request.body)['topicConfigList'];
   const configs = (Array.isArray(list) ? list : []).map((value) => readTopicConfig(value));
   for (const config of configs) checkTopic(context, config);
-  context.parts.tables.topics.put(...configs);
+  return keepTopics(context, ...configs);
+}
+
+/** Answered when name servers know them: who made a topic asks for its route next. */
+async function keepTopics(
+  { parts }: HandlerContext,
+  ...configs: TopicConfig[]
+): Promise<ResponseInit> {
+  parts.tables.topics.put(...configs);
+  await parts.registration.announced();
   return OK;
 }
 

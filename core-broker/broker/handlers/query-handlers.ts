@@ -26,7 +26,8 @@ export function addQueryHandlers(context: HandlerContext): void {
     try {
       return { code: ResponseCode.SUCCESS, body: store.readRecord(offset) };
     } catch (reason) {
-      if (!DrError.is(reason, 'NOT_FOUND')) throw reason;
+      // Ids come from clients: an offset inside a record is an unknown message, not damage.
+      if (!DrError.is(reason, 'NOT_FOUND') && !DrError.is(reason, 'CORRUPT')) throw reason;
       return refuse(ResponseCode.SYSTEM_ERROR, `can not find message by the offset, ${offset}`);
     }
   });
@@ -46,7 +47,7 @@ async function queryMessage(
     beginMs: timeField(request, 'beginTimestamp'),
     endMs: timeField(request, 'endTimestamp'),
   };
-  const found = await store.find(key, Math.min(Math.max(wanted, 1), config.maxMsgsNumBatch));
+  const found = await store.find(key, Math.min(wanted, config.maxMsgsNumBatch));
   const records = found
     .map((ref) => readIfThere(store, ref))
     .filter((record) => record !== undefined);

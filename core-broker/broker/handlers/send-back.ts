@@ -50,6 +50,8 @@ async function sendBack(context: HandlerContext, request: RemotingCommand): Prom
     const origin = formatOffsetMsgId(record.storeHost, record.physicalOffset);
     properties.set(Property.ORIGIN_MESSAGE_ID, origin);
   }
+  // The sender has its answer; consumers see these two as Apache writes them.
+  properties.set(Property.WAIT, 'false');
   const delayLevel = numberField(request, 'delayLevel', 0);
   const isDead = delayLevel < 0 || record.reconsumeTimes >= retriesMax(request, group);
   const target = isDead
@@ -119,7 +121,7 @@ function deadLetter(
 ): Target & { properties: string } {
   const topic = context.creation.dlqTopic(groupName);
   if (!topic) return refuseMissing(dlqTopic(groupName));
-  properties.delete(Property.DELAY);
+  properties.set(Property.DELAY, '0');
   const text = formatMessageProperties(properties);
   return { topic: topic.config.topicName, queueId: 0, properties: text };
 }

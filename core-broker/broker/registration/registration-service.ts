@@ -3,7 +3,7 @@
 // how it goes with one of them is name-server-session.ts, who they are is name-server-list.ts.
 // The role decides two things: stateVersion (the epoch, so that an old active side never wins) and the
 // permission mask (4 while this side takes no writes). Source: BrokerController of Apache, behaviour only.
-import { type Clock, createLog, DrError } from '../../base/index.ts';
+import { atMost, type Clock, createLog, DrError } from '../../base/index.ts';
 import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { Perm, type TopicConfig } from '../../protocol/index.ts';
 import type { BrokerConfig } from '../config/index.ts';
@@ -15,6 +15,8 @@ import { type RegistrationFacts, singleTopicRequest } from './register-requests.
 
 const PERIOD_MS = { min: 10_000, max: 60_000 };
 const SINGLE_TOPIC_TIMEOUT_MS = 3_000;
+/** An answer waits this long for a name server that is away; clients give up after 3 s and more. */
+const ANNOUNCED_MS = 2_000;
 
 const log = createLog('broker');
 
@@ -36,6 +38,8 @@ export class RegistrationService implements Registration {
   #role: RegistrationRole = { stateVersion: 0, permission: 6 };
   #timer: NodeJS.Timeout | undefined;
   #isRunning = false;
+  /** How the last change of topics is told. */
+  #telling: Promise<unknown> = Promise.resolve();
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
@@ -85,6 +89,10 @@ export class RegistrationService implements Registration {
     return this.#registerAll(true);
   }
 
+  announced(): Promise<unknown> {
+    return atMost(this.#telling, ANNOUNCED_MS);
+  }
+
   async #registerAll(force: boolean): Promise<{ address: string; reason: DrError }[]> {
     this.#followList();
     const rounds = [...this.#sessions.values()].map((session) => session.register(force));
@@ -123,8 +131,7 @@ export class RegistrationService implements Registration {
   #topicsChanged(changed: TopicConfig[]): void {
     if (!this.#isRunning) return;
     const isAlone = this.#options.config.enableSingleTopicRegister && changed.length > 0;
-    if (isAlone) void this.#announce(changed);
-    else void this.registerNow();
+    this.#telling = isAlone ? this.#announce(changed) : this.registerNow();
   }
 
   /** Code 217 to all; what it misses comes with the next registration. Never rejects. */

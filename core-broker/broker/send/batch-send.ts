@@ -21,6 +21,9 @@ import { refuse } from '../response-codes.ts';
 import { emptyRecord } from '../writing/index.ts';
 import type { StoredProperties } from './stored-properties.ts';
 
+/** The character 0. */
+const ZERO = 0x30;
+
 interface BatchRequest {
   view: SendRequestView;
   topic: Topic;
@@ -102,7 +105,7 @@ export class BatchSend {
     const { propertiesStart, propertiesLength } = this.#entry;
     const found = this.#found;
     scanProperties(chunk, propertiesStart, propertiesLength, found);
-    if (found.delay.start >= 0) illegal('batch with delay level');
+    if (isDelayed(chunk, found.delay)) illegal('batch with delay level');
     if (found.tranMsg.start >= 0) illegal('batch with transaction');
     if (found.timer.start >= 0) illegal('batch with timer');
     if (!this.#properties.build(chunk, propertiesStart, propertiesLength, found)) {
@@ -124,3 +127,7 @@ export class BatchSend {
 
 const illegal = (problem: string): never =>
   refuse(ResponseCode.MESSAGE_ILLEGAL, `the message is illegal, ${problem}`);
+
+/** Level 0, as messages of a dead letter topic have it, is none. */
+const isDelayed = (chunk: Buffer, { start, end }: { start: number; end: number }): boolean =>
+  start >= 0 && !(end - start === 1 && chunk[start] === ZERO);

@@ -95,7 +95,8 @@ export class RareSend {
       const remark = `the broker[${config.brokerIP1}] sending transaction message is forbidden`;
       refuse(ResponseCode.NO_PERMISSION, remark);
     }
-    if (DELAYS.some((name) => properties.has(name))) {
+    // What comes back from a dead letter topic has level 0: none.
+    if (DELAYS.some((name) => (properties.get(name) ?? '0') !== '0')) {
       refuse(ResponseCode.MESSAGE_ILLEGAL, 'a transaction message cannot be delayed');
     }
   }
@@ -116,7 +117,7 @@ export class RareSend {
     if (view.reconsumeTimes <= max && !this.#context.locks.isLocked(name)) return target;
     const dead = this.#context.creation.dlqTopic(name);
     if (!dead) return refuse(ResponseCode.TOPIC_NOT_EXIST, `%DLQ%${name} not exist`);
-    properties.delete(Property.DELAY);
+    properties.set(Property.DELAY, '0');
     return { topic: dead.config.topicName, queueId: 0 };
   }
 

@@ -13,7 +13,7 @@ import {
 import type { PropertyMarks } from '../../store/index.ts';
 
 const ROOM_BYTES = LIMITS.propertiesBytesMax + 1_024;
-const KEY_BYTES_MAX = 64;
+const SEPARATOR_BYTES = 1;
 
 export interface StoredPropertiesOptions {
   regionId: string;
@@ -45,6 +45,8 @@ export class StoredProperties {
   readonly #suffixes: RangeCopier = new RangeCopier(this.bytes);
   #own: readonly (readonly [string, string])[] = [];
   readonly #ids: UniqKeyMaker;
+  /** What a UNIQ_KEY that is missing will take. */
+  readonly #keyBytes: number;
 
   constructor(options: StoredPropertiesOptions) {
     this.storeHost = options.storeHost;
@@ -55,6 +57,8 @@ export class StoredProperties {
       salt: Math.floor(Math.random() * 2 ** 31) ^ os.totalmem(),
       nowMs: Date.now(),
     });
+    const made = [[Property.UNIQ_KEY, this.#ids.make(Date.now())]] as const;
+    this.#keyBytes = Buffer.byteLength(formatMessageProperties(made));
   }
 
   /** Other values of the broker's own properties, from the next message on. */
@@ -77,7 +81,11 @@ export class StoredProperties {
    * @returns false when the result is larger than a record may hold
    */
   build(source: Buffer, start: number, length: number, found: KnownProperties): boolean {
-    if (length + this.#suffix.length + KEY_BYTES_MAX > LIMITS.propertiesBytesMax) return false;
+    const added =
+      (found.isTerminated ? 0 : SEPARATOR_BYTES) +
+      (found.uniqKey.start < 0 ? this.#keyBytes : 0) +
+      this.#suffix.length;
+    if (length + added > LIMITS.propertiesBytesMax) return false;
     const { bytes } = this;
     let at = this.#texts.copy(0, source, start, length);
     if (!found.isTerminated) bytes[at++] = 2;

@@ -2,8 +2,8 @@
 // header numbers. One view per connection loop, reused for every frame; nothing in it is allocated per
 // message. One field (message properties) may need un-escaping: its bytes then lie in `scratch`.
 
-/** Un-escaped properties can never be longer than a record allows. */
-const SCRATCH_BYTES = 32 * 1024;
+/** As much header as properties that a record can hold may take: six bytes each, and the rest. */
+const SCRATCH_BYTES = 256 * 1024;
 export const FIELDS_MAX = 24;
 
 export class HeaderView {

@@ -1,5 +1,5 @@
 // Looks a key up: index candidates are hashes, so every record is read and its topic, keys and time are
-// compared before it counts. Newest first, as Apache answers.
+// compared before it counts. Newest first, as Apache answers; a record that names a key twice comes twice.
 
 import { commitLogOffset, DrError } from '../../base/index.ts';
 import { continueJavaHash, Property, parseMessageProperties } from '../../protocol/index.ts';
@@ -20,15 +20,16 @@ export async function findByKey(
 ): Promise<RecordRef[]> {
   const text = Buffer.from(`${wanted.topic}#${wanted.key}`);
   const hash = continueJavaHash(0, { bytes: text, start: 0, end: text.length });
-  const found = new Map<number, RecordRef>();
+  const found: RecordRef[] = [];
+  const most = Math.min(limit, RESULTS_MAX);
   let looked = 0;
   for (const offset of parts.index.candidates(absoluteHash(hash), wanted.beginMs, wanted.endMs)) {
+    if (found.length >= most) break;
     const ref = matching(parts.view, offset, wanted);
-    if (ref !== undefined) found.set(offset, ref);
-    if (found.size >= Math.min(limit, RESULTS_MAX)) break;
+    if (ref !== undefined) found.push(ref);
     if (++looked % BATCH === 0) await new Promise((resolve) => setImmediate(resolve));
   }
-  return [...found.values()];
+  return found;
 }
 
 function matching(view: LogView, offset: number, wanted: LookupKey): RecordRef | undefined {
