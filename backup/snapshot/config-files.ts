@@ -46,7 +46,7 @@ function namesIn(folder: string): string[] {
   const names = fs
     .readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => entry.name.replace(/\.(bak|tmp)$/, ''));
+    .map((entry) => entry.name.replace(/(\.soon)?\.(bak|tmp)$/, ''));
   return [...new Set(names)].filter((name) => !SKIPPED.has(name)).sort();
 }
 

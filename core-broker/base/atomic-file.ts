@@ -32,6 +32,37 @@ export function writeAtomicSync(
 }
 
 /**
+ * The same, with everything that waits for the disk off the loop. Its own temporary name: a synchronous
+ * write of the same file may come in between, and then is the newer one.
+ * @param isSuperseded  asked in the tick of the rename: the content is dropped when it says yes
+ * @throws system errors unchanged; the old content is then still in place
+ */
+export async function writeAtomic(
+  file: string,
+  content: string,
+  options: AtomicWriteOptions & { isSuperseded: () => boolean },
+): Promise<void> {
+  const tmp = `${file}.soon.tmp`;
+  const handle = await fs.promises.open(tmp, 'w', options.mode ?? 0o644);
+  try {
+    const bytes = Buffer.from(content);
+    for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  if (options.isSuperseded()) return fs.promises.rm(tmp, { force: true });
+  if (options.keepBackup && fs.existsSync(file)) fs.copyFileSync(file, `${file}.bak`);
+  fs.renameSync(tmp, file);
+  const folder = await fs.promises.open(path.dirname(file), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/**
  * A folder and those above it, where they are missing.
  * Why not Node's own way: below /proc, where nothing can be made, that never returns.
  * @throws system errors unchanged; EEXIST when a file stands there

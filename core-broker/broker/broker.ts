@@ -42,6 +42,9 @@ const FIRST_REGISTRATION_MS = 3_000;
 const PROTECT_MS = 180_000;
 /** consumerFilter.json is written this often, as by Apache. */
 const SAVE_FILTERS_MS = 10_000;
+/** Groups and retry topics that came with their clients. */
+const SAVE_TABLES_MS = 500;
+const TABLE_FILES = { groups: 'subscriptionGroup.json', topics: 'topics.json' };
 /** How long stop() waits for a disk that does not answer. */
 const LAST_FLUSH_MS = 10_000;
 
@@ -229,6 +232,7 @@ class BrokerNode implements Broker {
     built.expiry.stop();
     built.context.stats.stop();
     await this.#server.close();
+    await built.parts.tables.settled();
     built.parts.tables.save();
     built.context.filters.save();
     await store.close();
@@ -275,6 +279,7 @@ class BrokerNode implements Broker {
 
   /** A start that failed leaves nothing open. */
   async #abandon(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
     await this.#acl?.stop();
     await this.#server.close();
     const running = this.#running;
@@ -286,29 +291,30 @@ class BrokerNode implements Broker {
     running.built.context.stats.stop();
     await running.built.registration.stop();
     await running.dr.stop();
+    await running.built.parts.tables.settled();
     await running.store.close();
   }
 
   #startSaving({ parts, context, pulls }: BuiltBroker): void {
     const { config, tables } = parts;
-    const save = (what: string, write: () => void) => () => {
+    const save = (what: string, write: () => void | Promise<void>) => async () => {
       try {
-        write();
+        await write();
         this.#unsaved.delete(what);
       } catch (reason) {
         // Kept in memory and tried again; a full disk must not stop reads.
         const error = DrError.from(reason).message;
         this.#unsaved.set(what, error);
-        log.warn('metadata.unsaved', 'offsets could not be written; trying again', { error });
+        log.warn('metadata.unsaved', `${what} could not be written; trying again`, { error });
       }
     };
     this.#timers.push(
       setInterval(
-        save('consumerOffset.json', () => tables.offsets.save()),
+        save('consumerOffset.json', () => tables.offsets.aside()),
         config.flushConsumerOffsetInterval,
       ),
       setInterval(
-        save('delayOffset.json', () => tables.delays.save()),
+        save('delayOffset.json', () => tables.delays.file.aside()),
         config.flushDelayOffsetInterval,
       ),
       setInterval(
@@ -318,6 +324,12 @@ class BrokerNode implements Broker {
       setInterval(
         save('subscriptionGroup.json', () => pulls.readers.protect()),
         PROTECT_MS,
+      ),
+      ...(['groups', 'topics'] as const).map((table) =>
+        setInterval(
+          save(TABLE_FILES[table], () => tables[table].file.aside()),
+          SAVE_TABLES_MS,
+        ),
       ),
     );
   }

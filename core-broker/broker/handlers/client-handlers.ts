@@ -70,7 +70,7 @@ function heartbeat(
   for (const presence of consumerDataSet) {
     const group = context.creation.group(presence.groupName);
     if (!group) continue;
-    context.creation.retryTopic(group.groupName, group.retryQueueNums);
+    context.creation.expectRetries(group.groupName, group.retryQueueNums);
     context.consumers.register(presence, channel);
     context.filters.register(presence.groupName, presence.subscriptionDataSet);
   }

@@ -11,8 +11,9 @@ import {
   newDataVersion,
   readDataVersion,
 } from '../../protocol/index.ts';
-import { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
+import { asNumber, asObject, type JsonObject, readJsonFile } from './json-file.ts';
 import { OffsetBounds } from './offset-bounds.ts';
+import { SavedTable } from './saved-table.ts';
 
 export interface OffsetKey {
   topic: string;
@@ -26,8 +27,8 @@ type OffsetMap = Map<string, Map<number, number>>;
 const COMMITS_PER_VERSION = 500;
 
 export class ConsumerOffsets {
-  readonly #file: string;
-  readonly #standbyFile: string;
+  readonly #saved: SavedTable;
+  readonly #savedStandby: SavedTable;
   readonly #clock: Clock;
   readonly #standbyGroups = new Set<string>();
   /** One-shot targets set by a reset; the next pull of the queue gets it with code 21. */
@@ -37,12 +38,12 @@ export class ConsumerOffsets {
   #main: OffsetMap;
   readonly #version: DataVersion;
   #commits = 0;
-  #isDirty = false;
-  #isStandbyDirty = false;
 
   constructor(files: { main: string; standby: string; bounds: string }, clock: Clock) {
-    this.#file = files.main;
-    this.#standbyFile = files.standby;
+    this.#saved = new SavedTable(files.main, () => this.#mainContent());
+    this.#savedStandby = new SavedTable(files.standby, () => ({
+      offsetTable: writeOffsetTable(this.#standby),
+    }));
     this.#clock = clock;
     this.#bounds = new OffsetBounds(files.bounds);
     const saved = readJsonFile(files.main);
@@ -191,7 +192,7 @@ export class ConsumerOffsets {
       }
     }
     this.#main = table;
-    this.#isDirty = true;
+    this.#saved.touch();
     return count;
   }
 
@@ -207,14 +208,23 @@ export class ConsumerOffsets {
 
   /** Writes what changed; durable on return. */
   save(): void {
-    if (this.#isDirty) writeJsonFile(this.#file, this.#mainContent());
-    this.#isDirty = false;
-    if (this.#isStandbyDirty) {
-      writeJsonFile(this.#standbyFile, { offsetTable: writeOffsetTable(this.#standby) });
-    }
-    this.#isStandbyDirty = false;
+    this.#saved.catchUp();
+    this.#savedStandby.catchUp();
     // Order: offsets first. A bound that outlives its end costs messages that come twice, not lost ones.
     this.#bounds.save();
+  }
+
+  /** The same off the loop. */
+  async aside(): Promise<void> {
+    // Why: offsets go on while they are written, and a bound must not be gone before they are there.
+    if (this.#bounds.isBehind) return this.save();
+    await this.#saved.aside();
+    await this.#savedStandby.aside();
+  }
+
+  async settled(): Promise<void> {
+    await this.#saved.settled();
+    await this.#savedStandby.settled();
   }
 
   #tableOf(group: string): OffsetMap {
@@ -242,8 +252,8 @@ export class ConsumerOffsets {
   }
 
   #touch(table: OffsetMap): void {
-    if (table === this.#standby) this.#isStandbyDirty = true;
-    else this.#isDirty = true;
+    if (table === this.#standby) this.#savedStandby.touch();
+    else this.#saved.touch();
   }
 }
 

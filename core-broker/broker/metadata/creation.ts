@@ -1,7 +1,6 @@
 // Topics and groups that come into being by use: auto-created topics, %RETRY% and %DLQ% topics, groups
 // at their first request. Nothing is created where appends belong to a link: the next sync would
 // remove it, and a standby must stay a copy. Source: TopicConfigManager and SubscriptionGroupManager.
-import { createLog, DrError } from '../../base/index.ts';
 import {
   dlqTopic,
   groupOfTopic,
@@ -21,8 +20,6 @@ import type { MetadataTables } from './tables.ts';
 import type { Topic } from './topic-table.ts';
 
 const { AUTO_CREATE_KEY } = SystemTopic;
-
-const log = createLog('metadata');
 
 export interface TopicWish {
   topic: string;
@@ -74,9 +71,19 @@ export class Creation {
   /** The retry topic of a group, created when missing. */
   retryTopic(group: string, queues: number): Topic | undefined {
     const name = retryTopic(group);
+    // Order: one that came with a heartbeat is in the file before a message is in it.
+    this.#tables.topics.makeSure(name);
     const present = this.#tables.topics.find(name);
     if (present || !this.#admission.current.mayCreate) return present;
     return this.#put(newTopicConfig(name, queues, Perm.READ | Perm.WRITE));
+  }
+
+  /** The retry topic of a group that sent a heartbeat, created when missing; the file follows. */
+  expectRetries(group: string, queues: number): void {
+    const { topics } = this.#tables;
+    const name = retryTopic(group);
+    if (topics.find(name) !== undefined || !this.#admission.current.mayCreate) return;
+    topics.add(newTopicConfig(name, queues, Perm.READ | Perm.WRITE));
   }
 
   /** The dead letter topic of a group, created when missing. */
@@ -100,19 +107,8 @@ export class Creation {
     if (present || !this.#config.autoCreateSubscriptionGroup) return present;
     if (groupProblem(name) !== undefined) return undefined;
     const made = newSubscriptionGroup(name);
-    if (this.#admission.current.mayCreate) this.#keepGroup(made);
+    if (this.#admission.current.mayCreate) this.#tables.groups.add(made);
     return made;
-  }
-
-  /** A full disk stops writes, not the first pull of a group: the next change of the table keeps it. */
-  #keepGroup(made: SubscriptionGroupConfig): void {
-    try {
-      this.#tables.groups.put(made);
-    } catch (reason) {
-      const failure = DrError.from(reason);
-      if (failure.code !== 'DISK_FULL') throw failure;
-      log.warn('group.not-kept', failure.message, { group: made.groupName });
-    }
   }
 
   #put(config: TopicConfig): Topic | undefined {

@@ -8,17 +8,17 @@ import {
   newDataVersion,
   readDataVersion,
 } from '../../protocol/index.ts';
-import { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
+import { asNumber, asObject, type JsonObject, readJsonFile } from './json-file.ts';
+import { SavedTable } from './saved-table.ts';
 
 export class DelayOffsets {
-  readonly #file: string;
+  readonly #saved: SavedTable;
   readonly #clock: Clock;
   readonly #version: DataVersion;
   #levels: Map<number, number>;
-  #isDirty = false;
 
   constructor(file: string, clock: Clock) {
-    this.#file = file;
+    this.#saved = new SavedTable(file, () => this.#bumped());
     this.#clock = clock;
     const saved = readJsonFile(file);
     this.#version = saved?.['dataVersion']
@@ -35,7 +35,7 @@ export class DelayOffsets {
   set(level: number, offset: number): void {
     if (this.#levels.get(level) === offset) return;
     this.#levels.set(level, offset);
-    this.#isDirty = true;
+    this.#saved.touch();
   }
 
   entries(): Iterable<[number, number]> {
@@ -47,7 +47,7 @@ export class DelayOffsets {
     const levels = readLevels(content);
     for (const [level, offset] of levels) levels.set(level, clamp(level, offset));
     this.#levels = levels;
-    this.#isDirty = true;
+    this.#saved.touch();
     return levels.size;
   }
 
@@ -57,10 +57,17 @@ export class DelayOffsets {
 
   /** Writes what changed; durable on return. */
   save(): void {
-    if (!this.#isDirty) return;
+    this.#saved.catchUp();
+  }
+
+  /** When and how the file is written. */
+  get file(): SavedTable {
+    return this.#saved;
+  }
+
+  #bumped(): JsonObject {
     bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
-    writeJsonFile(this.#file, this.content());
-    this.#isDirty = false;
+    return this.content();
   }
 }
 

@@ -1,5 +1,6 @@
 // Subscription groups: subscriptionGroup.json. A group that is not there yet is created at its first
-// request when autoCreateSubscriptionGroup allows it. Durable on return.
+// request when autoCreateSubscriptionGroup allows it; that alone is in the file only soon after, everything
+// else is durable on return.
 // Source: RocketMQ SubscriptionGroupManager, behaviour only.
 import type { Clock } from '../../base/index.ts';
 import {
@@ -10,13 +11,14 @@ import {
   readSubscriptionGroup,
   type SubscriptionGroupConfig,
 } from '../../protocol/index.ts';
-import { asNumber, asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
+import { asNumber, asObject, type JsonObject, readJsonFile } from './json-file.ts';
+import { SavedTable } from './saved-table.ts';
 
 /** 1 << PermName.INDEX_PERM_READ. */
 const READ_FORBIDDEN = 1 << 2;
 
 export class GroupTable {
-  readonly #file: string;
+  readonly #saved: SavedTable;
   readonly #clock: Clock;
   readonly #groups = new Map<string, SubscriptionGroupConfig>();
   /** Group -> topic -> Apache's permission bits; bit 2 = may not read. */
@@ -24,7 +26,7 @@ export class GroupTable {
   readonly #version: DataVersion;
 
   constructor(file: string, clock: Clock) {
-    this.#file = file;
+    this.#saved = new SavedTable(file, () => this.content());
     this.#clock = clock;
     const saved = readJsonFile(file);
     this.#version = saved ? readDataVersion(saved['dataVersion']) : newDataVersion(clock.nowMs());
@@ -47,6 +49,24 @@ export class GroupTable {
     const changed = configs.filter((config) => !this.#holds(config));
     for (const config of changed) this.#groups.set(config.groupName, config);
     if (changed.length > 0) this.#commit();
+    else this.save();
+  }
+
+  /** A new group of a client; in the file at the next save. Lost in a crash, it comes with its client. */
+  add(config: SubscriptionGroupConfig): void {
+    this.#groups.set(config.groupName, config);
+    bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
+    this.#saved.touch();
+  }
+
+  /** Writes what add() left; durable on return. */
+  save(): void {
+    this.#saved.catchUp();
+  }
+
+  /** When and how the file is written. */
+  get file(): SavedTable {
+    return this.#saved;
   }
 
   remove(name: string): boolean {
@@ -72,7 +92,10 @@ export class GroupTable {
 
   /** Forbids or allows a group to read a topic; durable on return. */
   forbid(group: string, topic: string, isForbidden: boolean): void {
-    if (this.isForbidden(group, topic) === isForbidden) return;
+    if (this.isForbidden(group, topic) === isForbidden) {
+      this.save();
+      return;
+    }
     const topics = this.#forbidden[group] ?? {};
     const bits = (topics[topic] ?? 0) ^ READ_FORBIDDEN;
     const { [topic]: _, ...others } = topics;
@@ -106,7 +129,7 @@ export class GroupTable {
 
   #commit(): void {
     bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
-    writeJsonFile(this.#file, this.content());
+    this.#saved.saveNow();
   }
 }
 

@@ -3,7 +3,13 @@
 // file falls back to `.bak`; a missing one means defaults.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { createLog, DrError, readTextIfExists, writeAtomicSync } from '../../base/index.ts';
+import {
+  createLog,
+  DrError,
+  readTextIfExists,
+  writeAtomic,
+  writeAtomicSync,
+} from '../../base/index.ts';
 import { parseJson } from '../../protocol/index.ts';
 
 const log = createLog('broker');
@@ -42,6 +48,20 @@ function tryParse(name: string): JsonObject | undefined {
 export function writeJsonFile(file: string, content: JsonObject): void {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   writeAtomicSync(file, JSON.stringify(content, undefined, '\t'), { keepBackup: true });
+}
+
+/**
+ * The same, off the loop.
+ * @param isSuperseded  true once a later content was written
+ */
+export async function writeJsonFileAside(
+  file: string,
+  content: JsonObject,
+  isSuperseded: () => boolean,
+): Promise<void> {
+  const text = JSON.stringify(content, undefined, '\t');
+  await fs.promises.mkdir(path.dirname(file), { recursive: true });
+  await writeAtomic(file, text, { keepBackup: true, isSuperseded });
 }
 
 /** The value as an object, or an empty one. */

@@ -67,10 +67,19 @@ export class OffsetBounds {
     );
   }
 
+  /** Bounds came or went since the file was written. */
+  get isBehind(): boolean {
+    return this.#text() !== this.#saved;
+  }
+
+  #text(): string {
+    const content = this.content();
+    return content === undefined ? '' : JSON.stringify(content);
+  }
+
   /** Durable on return; the file goes with the last bound. */
   save(): void {
-    const content = this.content();
-    const text = content === undefined ? '' : JSON.stringify(content);
+    const text = this.#text();
     if (text === this.#saved) return;
     if (text === '') {
       fs.rmSync(this.#file, { force: true });

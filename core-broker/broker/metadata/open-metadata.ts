@@ -79,8 +79,14 @@ export function openMetadata(options: MetadataOptions): MetadataTables {
     }),
     setStandbyGroups: (names) => offsets.setStandbyGroups(names),
     save: () => {
+      topics.save();
+      groups.save();
       offsets.save();
       delays.save();
+    },
+    settled: async () => {
+      const files = [topics.file, groups.file, delays.file];
+      await Promise.all([offsets.settled(), ...files.map((each) => each.settled())]);
     },
   };
 }
@@ -156,6 +162,8 @@ function apply(parts: Parts, options: MetadataOptions, content: MetadataContent)
   const delayLevels = parts.delays.replaceAll(content.delayOffsets, (level, offset) =>
     clampLevel(store, level, offset),
   );
+  parts.topics.save();
+  parts.groups.save();
   parts.offsets.save();
   parts.delays.save();
   return {

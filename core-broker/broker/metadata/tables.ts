@@ -43,6 +43,8 @@ export interface MetadataTables {
   offsetLines(): { consumer: Iterable<string>; delay: Iterable<string> };
   /** Groups whose consumers live at the standby: their offsets have a file of their own. */
   setStandbyGroups(groups: Iterable<string>): void;
-  /** Writes what changed since the last save. */
+  /** Writes what changed since the last save; durable on return. */
   save(): void;
+  /** Resolves when no file is being written off the loop. Never rejects. */
+  settled(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 // All topics of the broker: topics.json, lookups by name and by the bytes of a frame.
 // The byte lookup is the hot path of sends: FNV-1a over the bytes, then a byte compare; no string is
-// made per message. Every change bumps the DataVersion, is durable on return and told to listeners.
+// made per message. Every change bumps the DataVersion and is told to listeners; it is durable on return, but
+// for retry topics that come with a heartbeat: makeSure() is asked before a message goes into one.
 // Source: RocketMQ TopicConfigManager, behaviour only.
 import type { Clock } from '../../base/index.ts';
 import {
@@ -14,7 +15,8 @@ import {
   type TopicConfig,
 } from '../../protocol/index.ts';
 import type { MessageStore, TopicHandle } from '../../store/index.ts';
-import { asObject, type JsonObject, readJsonFile, writeJsonFile } from './json-file.ts';
+import { asObject, type JsonObject, readJsonFile } from './json-file.ts';
+import { SavedTable } from './saved-table.ts';
 
 /** A topic in use: its configuration and its handle in the store. */
 export interface Topic {
@@ -32,16 +34,18 @@ export interface Topic {
 export type TopicListener = (changed: TopicConfig[]) => void;
 
 export class TopicTable {
-  readonly #file: string;
+  readonly #saved: SavedTable;
   readonly #store: Pick<MessageStore, 'topic'>;
   readonly #clock: Clock;
   readonly #byName = new Map<string, Topic>();
   readonly #byHash = new Map<number, Topic[]>();
   readonly #listeners: TopicListener[] = [];
   readonly #version: DataVersion;
+  /** Topics of add() that may not be in the file. */
+  readonly #unsure = new Set<string>();
 
   constructor(file: string, store: Pick<MessageStore, 'topic'>, clock: Clock) {
-    this.#file = file;
+    this.#saved = new SavedTable(file, () => this.content());
     this.#store = store;
     this.#clock = clock;
     const saved = readJsonFile(file);
@@ -93,7 +97,10 @@ export class TopicTable {
    */
   put(...configs: TopicConfig[]): void {
     const changed = configs.filter((config) => !this.#holds(config));
-    if (changed.length === 0) return;
+    if (changed.length === 0) {
+      this.save();
+      return;
+    }
     const before = changed.map(({ topicName }) => this.#byName.get(topicName)?.config);
     for (const config of changed) this.#place(config);
     try {
@@ -102,6 +109,32 @@ export class TopicTable {
       for (const [n, config] of changed.entries()) this.#takeBack(config.topicName, before[n]);
       throw reason;
     }
+  }
+
+  /** A topic that takes no message before makeSure(); in the file at the next save. */
+  add(config: TopicConfig): void {
+    this.#place(config);
+    bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
+    if (!this.#saved.isBehind) this.#unsure.clear();
+    this.#unsure.add(config.topicName);
+    this.#saved.touch();
+    for (const listener of this.#listeners) listener([config]);
+  }
+
+  /** The topic is in the file on return, if add() brought it. @throws as the failed write */
+  makeSure(name: string): void {
+    if (this.#unsure.has(name)) this.save();
+  }
+
+  /** Writes what add() left; durable on return. */
+  save(): void {
+    this.#saved.catchUp();
+    this.#unsure.clear();
+  }
+
+  /** When and how the file is written. */
+  get file(): SavedTable {
+    return this.#saved;
   }
 
   #takeBack(name: string, before: TopicConfig | undefined): void {
@@ -137,7 +170,7 @@ export class TopicTable {
   setStateVersion(stateVersion: number): void {
     if (this.#version.stateVersion === stateVersion) return;
     bumpDataVersion(this.#version, this.#clock.nowMs(), stateVersion);
-    this.#save();
+    this.#saved.saveNow();
   }
 
   /** Something a registration carries changed without a topic change (brokerPermission). */
@@ -182,12 +215,8 @@ export class TopicTable {
 
   #commit(changed: TopicConfig[]): void {
     bumpDataVersion(this.#version, this.#clock.nowMs(), this.#version.stateVersion);
-    this.#save();
+    this.#saved.saveNow();
     for (const listener of this.#listeners) listener(changed);
-  }
-
-  #save(): void {
-    writeJsonFile(this.#file, this.content());
   }
 }
 

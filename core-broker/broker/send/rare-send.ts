@@ -104,6 +104,8 @@ export class RareSend {
   /** A retry that came too often goes to the dead letter topic, at once and without delay. */
   #divert(target: Target, view: SendRequestView, properties: Map<string, string>): Target {
     if (!isRetryTopic(target.topic)) return target;
+    // Order: the topic may have come with a heartbeat, and is in its file before a message is in it.
+    this.#context.parts.tables.topics.makeSure(target.topic);
     const name = groupOfTopic(target.topic);
     const group = this.#context.creation.group(name);
     if (!group) {

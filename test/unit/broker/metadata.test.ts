@@ -97,6 +97,21 @@ describe('consumer offsets', () => {
     expect(open().offsets.query(key)).toBe(3);
   });
 
+  test('a bound is in its file no earlier and no later than the offsets it belongs to', async () => {
+    const { offsets } = open();
+    offsets.commit(key, 9);
+    offsets.bound(key, 5);
+    const saved = offsets.aside();
+    expect(open().offsets.boundFor(key, 9)).toBe(5);
+    await saved;
+    offsets.boundFor(key, 5);
+    offsets.commit(key, 6);
+    const spent = offsets.aside();
+    const after = open().offsets;
+    expect([after.query(key), after.boundFor(key, 9)]).toEqual([6, undefined]);
+    await spent;
+  });
+
   test('a reset is stored, given out once, and commits in between do not undo it', () => {
     const { offsets } = open();
     offsets.commit(key, 9);
