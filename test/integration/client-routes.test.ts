@@ -123,6 +123,27 @@ describe('route cache', () => {
 });
 
 describe('producer between regions', () => {
+  test('a topic nobody has yet is created where the region opened meanwhile', async () => {
+    const open = await serve([[RequestCode.SEND_MESSAGE_V2, stored]]);
+    let perm = 4;
+    const names = await serve([
+      [
+        RequestCode.GET_ROUTEINFO_BY_TOPIC,
+        ({ ext }) => {
+          if (ext['topic'] !== 'TBW102') return { code: 17 };
+          const route = routeTo(open);
+          const body = String(route.body).replace('"perm":6', `"perm":${perm}`);
+          perm = 6;
+          return { ...route, body };
+        },
+      ],
+    ]);
+    const producer = new Producer({ nameservers: [names], group: 'g' });
+    const receipt = await producer.send({ topic: 'new', body: 'x' });
+    expect(receipt).toMatchObject({ address: open, attempts: 2 });
+    await producer.stop();
+  });
+
   test('a refusal by a closed region is retried where the route points now', async () => {
     const open = await serve([[RequestCode.SEND_MESSAGE_V2, stored]]);
     const names = await nameserver({ code: 17 });

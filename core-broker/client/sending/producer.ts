@@ -195,11 +195,21 @@ export class Producer {
   async #renewRoute(topic: string, deadline: number): Promise<void> {
     const waitMs = Math.min(ROUTE_WAIT_MS, deadline - performance.now());
     if (waitMs <= 0) return;
-    const asked = this.routes.refresh(topic).then(
+    const asked = this.#freshRoute(topic).then(
       () => undefined,
       (reason: unknown) => DrError.from(reason),
     );
     await Promise.race([asked, sleep(waitMs)]);
+  }
+
+  /** Of a topic that does not exist yet the one it is created by: it may have moved or opened, too. */
+  async #freshRoute(topic: string): Promise<TopicRouteData> {
+    try {
+      return await this.routes.refresh(topic);
+    } catch (reason) {
+      if (!DrError.is(reason, 'NO_ROUTE')) throw reason;
+      return this.routes.refresh(Topic.AUTO_CREATE_KEY);
+    }
   }
 
   /** First contact with a broker: tell it who we are, as it answers questions about producers. */
