@@ -14,7 +14,14 @@ import { NODE_FLAGS } from '../node-flags.ts';
 import { formatOf } from '../output.ts';
 import { type DemoFacts, printReport } from './demo-report.ts';
 import { readHistory } from './history.ts';
-import { DR_ENTRY, demoProgram, type RunningProcess, startProcess, waitFor } from './process.ts';
+import {
+  DR_ENTRY,
+  demoProgram,
+  endedBefore,
+  type RunningProcess,
+  startProcess,
+  waitFor,
+} from './process.ts';
 import { httpGet, layOutRegions, type RegionFiles, type Regions } from './regions.ts';
 
 const TOPIC = 'ORDERS';
@@ -103,7 +110,7 @@ async function mirrorToWest(story: Story): Promise<void> {
   await waitFor('the history to be loaded', () => loader.exit() !== undefined, {
     timeoutMs: 60_000,
   });
-  if (loader.exit() !== 0) throw new DrError('UNEXPECTED', `loading failed: ${loader.logFile}`);
+  if (loader.exit() !== 0) throw endedBefore(loader, 'the history was loaded');
   const end = (await statusOf(regions.east)).maxOffset;
   await regions.startRegion('west');
   const startedAt = performance.now();
@@ -223,7 +230,7 @@ async function stopClientsAndJudge(story: Story): Promise<void> {
   await producer?.stop();
   const audit = client(story, 'audit', [TOPIC, historyFile(story, 'audit')]);
   await waitFor('the audit to end', () => audit.exit() !== undefined);
-  if (audit.exit() !== 0) throw new DrError('UNEXPECTED', `the audit failed: ${audit.logFile}`);
+  if (audit.exit() !== 0) throw endedBefore(audit, 'everything was counted');
   const files = ['producer', 'consumer', 'audit'].map((name) => historyFile(story, name));
   const since = story.facts.statement.unknownSinceMs;
   const judgeNow = async () => {

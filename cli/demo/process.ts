@@ -91,15 +91,18 @@ export async function waitFor<T>(
     const answer = await condition();
     if (answer !== undefined && answer !== false) return answer;
     const dead = options.watch?.find((running) => running.exit() !== undefined);
-    if (dead) {
-      throw new DrError('UNEXPECTED', `${dead.name} ended (${dead.exit()}) before ${what}`, {
-        context: { log: tail(dead.logFile) },
-        hint: tail(dead.logFile),
-      });
-    }
+    if (dead) throw endedBefore(dead, what);
     if (performance.now() > deadline) throw new DrError('TIMEOUT', `waited too long for ${what}`);
     await sleep(20);
   }
+}
+
+/** Says in its own last words why a program ended: its log may be gone when the error is read. */
+export function endedBefore(dead: RunningProcess, what: string): DrError {
+  return new DrError('UNEXPECTED', `${dead.name} ended (${dead.exit()}) before ${what}`, {
+    context: { log: tail(dead.logFile) },
+    hint: tail(dead.logFile),
+  });
 }
 
 /** The last lines of a log file, for error messages. */
