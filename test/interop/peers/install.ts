@@ -10,6 +10,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { goProgram } from './go-toolchain.ts';
 import { underLock } from './lock.ts';
 import {
   JAR_SETS,
@@ -69,19 +70,10 @@ async function ensureTools(names: ToolName[]): Promise<string[]> {
     await step('apt-get', ['update', ...quiet], CACHE, environment).catch(noteProblem);
     await step('apt-get', install, CACHE, environment).catch(noteProblem);
   }
-  const missing = lacking().map((name) => {
+  return lacking().map((name) => {
     const { command, aptPackage } = TOOLS[name];
     return `${command} is missing: install it (Debian: apt-get install ${aptPackage})`;
   });
-  return [...missing, ...(names.includes('go') && isOnPath('go') ? await oldGo() : [])];
-}
-
-/** Debian's own Go may be older than the sources ask for; since 1.21 Go fetches what it needs. */
-async function oldGo(): Promise<string[]> {
-  const { stdout } = await run('go', ['env', 'GOVERSION'], { env: environmentOf({}) });
-  const [, minor = '0'] = /^go1\.(\d+)/.exec(stdout) ?? [];
-  if (Number(minor) >= 21) return [];
-  return [`${stdout.trim()} is too old: install Go 1.21 or newer and put it first on PATH`];
 }
 
 const underWay = new Map<PeerName, Promise<void>>();
@@ -150,10 +142,10 @@ async function build(peer: PeerName, folder: string): Promise<void> {
   }
   if (peer === 'go-client') {
     const source = path.join(CLIENTS, 'go');
-    return step('go', ['build', '-o', path.join(folder, 'dr-client'), '.'], source);
+    return goStep(['build', '-o', path.join(folder, 'dr-client'), '.'], source);
   }
   if (peer === 'versitygw') {
-    return step('go', ['install', VERSITYGW], folder, { GOBIN: folder });
+    return goStep(['install', VERSITYGW], folder, { GOBIN: folder });
   }
   if (peer === 'ali-ons') {
     fs.cpSync(path.join(CLIENTS, 'ali-ons'), folder, { recursive: true });
@@ -168,7 +160,12 @@ function fetchJars(set: JarSetName, folder: string): Promise<void> {
   return step('mvn', ['-q', '-B', ...copy], folder);
 }
 
-/** Runs one command; a failure may be the network's, so it is tried again. */
+async function goStep(args: string[], cwd: string, environment: Record<string, string> = {}) {
+  const go = await retried(() => goProgram(environmentOf({})));
+  return step(go, args, cwd, environment);
+}
+
+/** Runs one command. */
 async function step(
   command: string,
   args: string[],
@@ -177,17 +174,21 @@ async function step(
 ): Promise<void> {
   const env = environmentOf(environment);
   const options = { cwd, env, timeout: STEP_TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 };
+  await retried(() => run(command, args, options));
+}
+
+/** A failure may be the network's, so the work is tried again. */
+async function retried<T>(work: () => Promise<T>): Promise<T> {
   for (const pauseMs of RETRY_PAUSES_MS) {
     try {
-      await run(command, args, options);
-      return;
+      return await work();
     } catch (reason) {
       const why = reason instanceof Error ? reason.message.split('\n')[0] : String(reason);
       process.stderr.write(`${why}; trying again\n`);
       await delay(pauseMs);
     }
   }
-  await run(command, args, options);
+  return work();
 }
 
 /** go, npm and mvn keep what they fetched below HOME: without a usable one they get ours. */
