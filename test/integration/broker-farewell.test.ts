@@ -4,16 +4,28 @@
 import { afterEach, expect, test } from 'vitest';
 import { encodeRequest, RequestCode } from '../../core-broker/protocol/index.ts';
 import { type BrokerFixture, sendFields, startBroker } from '../support/broker-fixture.ts';
-import { rawConnection } from '../support/raw-connection.ts';
+import { type RawConnection, rawConnection } from '../support/raw-connection.ts';
 import { until } from '../support/until.ts';
 
 const GRACE = { enableShutdownGracefully: true, shutdownWaitTimeSeconds: 600 };
 const V5_3_1 = 475;
+/** No client of these tests waits as long: held until somebody answers. */
+const HELD_MS = 600_000;
 let region: BrokerFixture | undefined;
+const lines: RawConnection[] = [];
 afterEach(async () => {
+  // Before the stop: it waits for who is still there.
+  for (const line of lines.splice(0)) line.close();
+  region?.client.close();
   await region?.stop();
   region = undefined;
 });
+
+async function connect(address: string): Promise<RawConnection> {
+  const line = await rawConnection(address);
+  lines.push(line);
+  return line;
+}
 
 const send = (opaque: number, version: number) =>
   encodeRequest(
@@ -29,7 +41,7 @@ const send = (opaque: number, version: number) =>
 test('clients above 5.3.1 get 1500 and nothing of theirs is stored; others are served', async () => {
   region = await startBroker(GRACE);
   const { broker } = region;
-  const raw = await rawConnection(broker.address);
+  const raw = await connect(broker.address);
   // Long enough to be known by its header: the fast road must not pass the gate.
   for (let n = 100; n < 140; n++) {
     raw.write(send(n, V5_3_1 + 1));
@@ -58,7 +70,7 @@ test('clients above 5.3.1 get 1500 and nothing of theirs is stored; others are s
 test('a held pull is answered, so that its client goes too', async () => {
   region = await startBroker(GRACE);
   await region.send('T', 'm');
-  const held = region.pull('T', 1, { suspendMs: 19_000 });
+  const held = region.pull('T', 1, { suspendMs: HELD_MS });
   // One connection, requests in order: the pull is held when this is answered.
   await region.call(105, { topic: 'x' });
   const stopped = region.broker.stop();
@@ -69,14 +81,14 @@ test('a held pull is answered, so that its client goes too', async () => {
 
 test('without the key a stop closes the connections at once', async () => {
   region = await startBroker({ shutdownWaitTimeSeconds: 600 });
-  const raw = await rawConnection(region.broker.address);
+  const raw = await connect(region.broker.address);
   await region.broker.stop();
   await raw.closed();
 });
 
 test('clients that stay are cut off after shutdownWaitTimeSeconds', async () => {
   region = await startBroker({ ...GRACE, shutdownWaitTimeSeconds: 1 });
-  const raw = await rawConnection(region.broker.address);
+  const raw = await connect(region.broker.address);
   await region.broker.stop();
   await raw.closed();
 });

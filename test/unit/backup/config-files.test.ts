@@ -11,7 +11,7 @@ test('what a write under way left is not taken for a file', async () => {
   fs.mkdirSync(folder);
   fs.writeFileSync(path.join(folder, 'topics.json'), '{"topicConfigTable":{}}');
   for (const suffix of ['.bak', '.tmp', '.soon.tmp']) {
-    fs.writeFileSync(path.join(folder, `topics.json${suffix}`), '{"topicConf');
+    fs.writeFileSync(path.join(folder, `topics.json${suffix}`), '{}');
   }
   const files = await readConfigFiles(root, 'after-log');
   const others = await readConfigFiles(root, 'before-log');

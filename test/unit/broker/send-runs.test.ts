@@ -3,6 +3,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DrError } from '../../../core-broker/base/index.ts';
 import {
   decodeCommand,
   decodeRecords,
@@ -186,6 +187,31 @@ test('a store without room takes nothing of a run', async () => {
   world.parts.state.isDiskFull = false;
 });
 
+/** How often the kernel is asked when a run comes, whatever the broker thinks of it. */
+function kernelCalls(): number {
+  let calls = 0;
+  world.parts.kernel.run = () => {
+    calls++;
+    return 0;
+  };
+  world.store.appendRun({ topics: [], queueCounts: [], bodyBytesMax: 100 });
+  return calls;
+}
+
+test.each([
+  ['is full', 'isDiskFull', true],
+  ['is nearly full', 'isDiskLow', true],
+  ['has failed', 'failure', new DrError('CORRUPT', 'EIO')],
+] as const)('the kernel is not asked while the disk %s', async (_, name, value) => {
+  await open();
+  expect(kernelCalls()).toBe(1);
+  const state = world.parts.state as unknown as Record<string, unknown>;
+  const before = state[name];
+  state[name] = value;
+  expect(kernelCalls()).toBe(0);
+  state[name] = before;
+});
+
 test.each([
   ['the broker may not be written to', { brokerPermission: 4 }],
   ['sends are not accepted yet', { startAcceptSendRequestTimeStamp: Date.now() + 1e9 }],
@@ -207,6 +233,8 @@ test('a store that seals every record with a checksum takes no runs', async () =
   for await (const record of world.store.scan(0, world.parts.state.end)) {
     expect(record.bytes.includes('__CRC32#')).toBe(true);
   }
+  // Nor would it if a shape came to it on another way.
+  expect(kernelCalls()).toBe(0);
 });
 
 test('while sends are parked no run is taken', async () => {
