@@ -82,13 +82,15 @@ test('a held pull is answered, so that its client goes too', async () => {
 test('without the key a stop closes the connections at once', async () => {
   region = await startBroker({ shutdownWaitTimeSeconds: 600 });
   const raw = await connect(region.broker.address);
-  await region.broker.stop();
-  await raw.closed();
+  const stopped = region.broker.stop();
+  await until(() => raw.isClosed, 'the end of its connection');
+  await stopped;
 });
 
 test('clients that stay are cut off after shutdownWaitTimeSeconds', async () => {
   region = await startBroker({ ...GRACE, shutdownWaitTimeSeconds: 1 });
   const raw = await connect(region.broker.address);
-  await region.broker.stop();
-  await raw.closed();
+  const stopped = region.broker.stop();
+  await until(() => raw.isClosed, 'the end of its connection');
+  await stopped;
 });
