@@ -32,5 +32,5 @@ export function timeField(request: RemotingCommand, name: string): number {
 /** A truth value; `otherwise` when absent. */
 export function flagField(request: RemotingCommand, name: string, otherwise = false): boolean {
   const value = request.ext[name];
-  return value === undefined ? otherwise : value === 'true';
+  return value === undefined ? otherwise : value.toLowerCase() === 'true';
 }

@@ -80,7 +80,7 @@ describe('a message that a group sends back', () => {
     const dead = await eventually(() => firstOf('%DLQ%G'));
     expect([dead.body.toString(), dead.reconsumeTimes]).toEqual(['one', 2]);
     expect(dead.properties).toContain('RETRY_TOPIC\x01T\x02');
-    expect(dead.properties).not.toContain('DELAY\x01');
+    expect(dead.properties).toContain('WAIT\x01false\x02DELAY\x010\x02');
   });
 
   test("is a dead letter by the group's own number when the request names none", async () => {

@@ -120,6 +120,24 @@ test('properties that their header escapes, six bytes for one, have the same lim
   expect(parseMessageProperties(stored?.properties ?? '').get('k3499')).toBe('v');
 });
 
+test('level 0 and -1, as dead letters have them, are none for batches and half messages', async () => {
+  region = await startBroker(LARGE);
+  const codes = await Promise.all(
+    ['0', '-1', '1'].map(async (level) => {
+      const inner = { flag: 0, body: Buffer.from('m'), properties: `DELAY\x01${level}\x02` };
+      const batch = await region.send('levels', encodeBatch([inner]), { code: 320 });
+      const properties = { TRAN_MSG: 'true', PGROUP: 'g', UNIQ_KEY: level, DELAY: level };
+      const half = await region.send('levels', 'h', { properties, ext: { sysFlag: 4, f: 4 } });
+      return [batch.code, half.code];
+    }),
+  );
+  expect(codes).toEqual([
+    [0, 0],
+    [0, 0],
+    [ILLEGAL, ILLEGAL],
+  ]);
+});
+
 describe('topic names', () => {
   test('127 bytes go in, 128 and 255 are refused, over both headers', async () => {
     region = await startBroker(LARGE);

@@ -39,6 +39,10 @@ const LONG = [
   'bname',
 ];
 
+/** C++ clients write 0 and 1; Java takes both for false. */
+const truth = fc.oneof(fc.boolean(), fc.constantFrom('0', '1', 'TRUE', 'False', 'yes'));
+const isTrue = (value: string | undefined): boolean => value?.toLowerCase() === 'true';
+
 const sendValues = fc.tuple(
   plain,
   plain,
@@ -50,9 +54,9 @@ const sendValues = fc.tuple(
   int32,
   properties,
   fc.option(fc.nat(20), { nil: undefined }),
-  fc.option(fc.boolean(), { nil: undefined }),
+  fc.option(truth, { nil: undefined }),
   fc.option(fc.integer({ min: -1, max: 100 }), { nil: undefined }),
-  fc.option(fc.boolean(), { nil: undefined }),
+  fc.option(truth, { nil: undefined }),
   fc.option(plain, { nil: undefined }),
 );
 
@@ -125,9 +129,9 @@ function expectSameSend(chunk: Buffer, view: SendRequestView, command: RemotingC
   const { properties: area, propertiesStart, propertiesLength } = view;
   expect(text(area, propertiesStart, propertiesLength)).toBe(field(8) ?? '');
   expect(view.reconsumeTimes).toBe(Number(field(9) ?? 0));
-  expect(view.unitMode).toBe(field(10) === 'true');
+  expect(view.unitMode).toBe(isTrue(field(10)));
   expect(view.maxReconsumeTimes).toBe(Number(field(11) ?? -1));
-  expect(view.isBatch).toBe(field(12) === 'true' || command.code === 320);
+  expect(view.isBatch).toBe(isTrue(field(12)) || command.code === 320);
   expect(view.hasCredentials).toBe('AccessKey' in command.ext || 'Signature' in command.ext);
   const body = chunk.subarray(view.bodyStart, view.bodyStart + view.bodyLength);
   expect(body.equals(command.body ?? Buffer.alloc(0))).toBe(true);

@@ -21,8 +21,8 @@ import { refuse } from '../response-codes.ts';
 import { emptyRecord } from '../writing/index.ts';
 import type { StoredProperties } from './stored-properties.ts';
 
-/** The character 0. */
-const ZERO = 0x30;
+const ZERO = '0'.charCodeAt(0);
+const MINUS = '-'.charCodeAt(0);
 
 interface BatchRequest {
   view: SendRequestView;
@@ -128,6 +128,6 @@ export class BatchSend {
 const illegal = (problem: string): never =>
   refuse(ResponseCode.MESSAGE_ILLEGAL, `the message is illegal, ${problem}`);
 
-/** Level 0, as messages of a dead letter topic have it, is none. */
+/** Level 0 or -1, as messages of a dead letter topic have it, is none. */
 const isDelayed = (chunk: Buffer, { start, end }: { start: number; end: number }): boolean =>
-  start >= 0 && !(end - start === 1 && chunk[start] === ZERO);
+  start >= 0 && chunk[start] !== MINUS && !(end - start === 1 && chunk[start] === ZERO);

@@ -20,6 +20,7 @@ import type { Topic as StoredTopic } from '../metadata/index.ts';
 import { refuse } from '../response-codes.ts';
 import { clampLevel } from '../schedule/index.ts';
 import {
+  asksForTime,
   isTimer,
   parkAsHalf,
   parkForDelay,
@@ -39,13 +40,6 @@ export interface StoredSend {
   /** The whole reply, when it has more in it than others. */
   reply: Buffer | undefined;
 }
-
-const DELAYS = [
-  Property.DELAY,
-  Property.TIMER_DELAY_SEC,
-  Property.TIMER_DELAY_MS,
-  Property.TIMER_DELIVER_MS,
-];
 
 export class RareSend {
   readonly #context: HandlerContext;
@@ -95,8 +89,7 @@ export class RareSend {
       const remark = `the broker[${config.brokerIP1}] sending transaction message is forbidden`;
       refuse(ResponseCode.NO_PERMISSION, remark);
     }
-    // What comes back from a dead letter topic has level 0: none.
-    if (DELAYS.some((name) => (properties.get(name) ?? '0') !== '0')) {
+    if (isDelayed(properties)) {
       refuse(ResponseCode.MESSAGE_ILLEGAL, 'a transaction message cannot be delayed');
     }
   }
@@ -119,7 +112,7 @@ export class RareSend {
     if (view.reconsumeTimes <= max && !this.#context.locks.isLocked(name)) return target;
     const dead = this.#context.creation.dlqTopic(name);
     if (!dead) return refuse(ResponseCode.TOPIC_NOT_EXIST, `%DLQ%${name} not exist`);
-    properties.set(Property.DELAY, '0');
+    properties.set(Property.DELAY, '-1');
     return { topic: dead.config.topicName, queueId: 0 };
   }
 
@@ -159,6 +152,10 @@ export class RareSend {
     });
   }
 }
+
+/** Messages of a dead letter topic have level 0 or -1: none. */
+const isDelayed = (properties: Map<string, string>): boolean =>
+  Number(properties.get(Property.DELAY) ?? 0) > 0 || asksForTime(properties);
 
 /** Clients before 4.6.1 keep TRAN_MSG on a message they send back for a retry: that one is none. */
 function isHalfMessage(view: SendRequestView, properties: Map<string, string>): boolean {

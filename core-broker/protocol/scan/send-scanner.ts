@@ -133,8 +133,7 @@ function readNumbers(chunk: Buffer, view: SendRequestView): boolean {
   view.maxReconsumeTimes = retriesMax;
   view.unitMode = unitMode === 1;
   view.isBatch = batch === 1 || view.code === RequestCode.SEND_BATCH_MESSAGE;
-  // A sum is NaN when any part is; int32 fields must survive the cast.
-  const sum = born + unitMode + batch;
+  // int32 fields must survive the cast.
   const fits =
     isInt32(queueNums) &&
     isInt32(queueId) &&
@@ -142,7 +141,7 @@ function readNumbers(chunk: Buffer, view: SendRequestView): boolean {
     isInt32(flag) &&
     isInt32(retries) &&
     isInt32(retriesMax);
-  return fits && !Number.isNaN(sum);
+  return fits && !Number.isNaN(born);
 }
 
 function isInt32(value: number): boolean {
@@ -157,6 +156,13 @@ function optionalNumber(chunk: Buffer, view: HeaderView, id: number, fallback: n
   return view.has(id) ? numberAt(chunk, view, id) : fallback;
 }
 
+/** As Java reads truth values: what is not "true" in any case is false, also the 1 of C++ clients. */
 function optionalFlag(chunk: Buffer, view: HeaderView, id: number): number {
-  return view.has(id) ? parseFlag(chunk, view.starts[id]!, view.lengths[id]!) : 0;
+  if (!view.has(id)) return 0;
+  const start = view.starts[id]!;
+  const value = parseFlag(chunk, start, view.lengths[id]!);
+  if (!Number.isNaN(value)) return value;
+  return chunk.toString('latin1', start, start + view.lengths[id]!).toLowerCase() === 'true'
+    ? 1
+    : 0;
 }
