@@ -229,6 +229,10 @@ describe('messages by id and by key', () => {
     const offset = Number.parseInt(sent.ext['msgId']?.slice(-16) ?? '', 16);
     const viewed = await region.call(RequestCode.VIEW_MESSAGE_BY_ID, { offset });
     expect(recordsOf(viewed)[0]?.body.toString()).toBe('wanted');
+    // Inside the record: an unknown id, and nothing is said about files.
+    const inside = await region.call(RequestCode.VIEW_MESSAGE_BY_ID, { offset: offset + 1 });
+    const unknown = `can not find message by the offset, ${offset + 1}`;
+    expect([inside.code, inside.remark]).toEqual([1, unknown]);
     const query = {
       topic: 'lookup',
       key: 'order-7',

@@ -13,22 +13,35 @@ import { promisify } from 'node:util';
 import { goProgram } from './go-toolchain.ts';
 import { underLock } from './lock.ts';
 import {
+  ALL_TOOLS,
+  isMore,
+  MORE_JARS,
+  MORE_PEERS,
+  type MorePeer,
+  moreToolsOf,
+  PYTHON_CLIENT,
+} from './more-recipes.ts';
+import {
   JAR_SETS,
-  type JarSetName,
+  type JarSet,
   PEER_NAMES,
-  type PeerName,
   pomOf,
-  TOOLS,
-  type ToolName,
   toolsOf,
+  type PeerName as UsualPeer,
   VERSITYGW,
 } from './recipes.ts';
+
+type PeerName = UsualPeer | MorePeer;
+type ToolName = keyof typeof ALL_TOOLS;
+const JARS = { ...JAR_SETS, ...MORE_JARS };
+type JarSetName = keyof typeof JARS;
 
 const run = promisify(execFile);
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const CLIENTS = path.join(ROOT, 'test/interop/clients');
 const CACHE = path.join(ROOT, '.work/peers');
 const RECIPES = path.join(import.meta.dirname, 'recipes.ts');
+const MORE_RECIPES = path.join(import.meta.dirname, 'more-recipes.ts');
 const STEP_TIMEOUT_MS = 600_000;
 /** Pauses before a failed download is tried again: registries hiccup. */
 const RETRY_PAUSES_MS = [2_000, 8_000, 20_000];
@@ -36,6 +49,7 @@ const RETRY_PAUSES_MS = [2_000, 8_000, 20_000];
 /** Folder of one peer; complete once ensurePeers() has resolved with its name. */
 export const peerFolder = (peer: PeerName): string => path.join(CACHE, peer);
 export const jarsOf = (set: JarSetName): string => path.join(peerFolder(set), 'lib', '*');
+export const pythonLibrary = (): string => path.join(peerFolder('python-client'), 'lib');
 export const versitygwProgram = (): string => path.join(peerFolder('versitygw'), 'versitygw');
 export const goClientProgram = (): string => path.join(peerFolder('go-client'), 'dr-client');
 
@@ -45,7 +59,9 @@ export const goClientProgram = (): string => path.join(peerFolder('go-client'), 
  */
 export async function ensurePeers(...peers: PeerName[]): Promise<void> {
   fs.mkdirSync(CACHE, { recursive: true });
-  const tools = [...new Set(peers.flatMap(toolsOf))];
+  const tools = [
+    ...new Set(peers.flatMap((peer) => (isMore(peer) ? moreToolsOf(peer) : toolsOf(peer)))),
+  ];
   const missing = await underLock(path.join(CACHE, 'tools'), () => ensureTools(tools));
   if (missing.length > 0) throw new Error(missing.join('\n'));
   for (const peer of peers) await ensurePeer(peer);
@@ -58,8 +74,8 @@ function isOnPath(command: string): boolean {
 
 /** @returns what is still missing, one sentence each */
 async function ensureTools(names: ToolName[]): Promise<string[]> {
-  const lacking = () => names.filter((name) => !isOnPath(TOOLS[name].command));
-  const packages = [...new Set(lacking().map((name) => TOOLS[name].aptPackage))];
+  const lacking = () => names.filter((name) => !isOnPath(ALL_TOOLS[name].command));
+  const packages = [...new Set(lacking().map((name) => ALL_TOOLS[name].aptPackage))];
   if (packages.length > 0 && process.getuid?.() === 0 && isOnPath('apt-get')) {
     process.stderr.write(`installing ${packages.join(' ')} ...\n`);
     const quiet = ['-qq', '-o', 'Acquire::Retries=3'];
@@ -71,7 +87,7 @@ async function ensureTools(names: ToolName[]): Promise<string[]> {
     await step('apt-get', install, CACHE, environment).catch(noteProblem);
   }
   return lacking().map((name) => {
-    const { command, aptPackage } = TOOLS[name];
+    const { command, aptPackage } = ALL_TOOLS[name];
     return `${command} is missing: install it (Debian: apt-get install ${aptPackage})`;
   });
 }
@@ -117,7 +133,7 @@ async function preparePeer(peer: PeerName): Promise<void> {
 
 /** Changes whenever the recipe or a source file of the peer does. */
 function digestOf(peer: PeerName): string {
-  const hash = createHash('sha256').update(fs.readFileSync(RECIPES));
+  const hash = createHash('sha256').update(fs.readFileSync(isMore(peer) ? MORE_RECIPES : RECIPES));
   const source = sourceOf(peer);
   for (const name of source ? fs.readdirSync(source).sort() : []) {
     hash.update(name).update(fs.readFileSync(path.join(source ?? '', name)));
@@ -135,7 +151,7 @@ const clientJars = (peer: PeerName): JarSetName =>
   peer === 'java-client-4.9.8' ? 'client-4.9.8' : 'client-5.5.0';
 
 async function build(peer: PeerName, folder: string): Promise<void> {
-  if (Object.hasOwn(JAR_SETS, peer)) return fetchJars(peer as JarSetName, folder);
+  if (Object.hasOwn(JARS, peer)) return fetchJars(peer as JarSetName, folder);
   if (peer === 'java-client-5.5.0' || peer === 'java-client-4.9.8') {
     const source = path.join(CLIENTS, 'java/DrClient.java');
     return step('javac', ['-cp', jarsOf(clientJars(peer)), '-d', folder, source], folder);
@@ -151,11 +167,16 @@ async function build(peer: PeerName, folder: string): Promise<void> {
     fs.cpSync(path.join(CLIENTS, 'ali-ons'), folder, { recursive: true });
     return step('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], folder);
   }
+  if (peer === 'python-client') {
+    fs.writeFileSync(path.join(folder, 'requirements.txt'), PYTHON_CLIENT);
+    const how = ['--no-deps', '--require-hashes', '--only-binary', ':all:', '--target', 'lib'];
+    return step('pip3', ['install', '--quiet', ...how, '-r', 'requirements.txt'], folder);
+  }
   // redis comes with its tool.
 }
 
 function fetchJars(set: JarSetName, folder: string): Promise<void> {
-  fs.writeFileSync(path.join(folder, 'pom.xml'), pomOf(JAR_SETS[set]));
+  fs.writeFileSync(path.join(folder, 'pom.xml'), pomOf(JARS[set] as JarSet));
   const copy = ['dependency:copy-dependencies', '-DoutputDirectory=lib', '-DincludeScope=runtime'];
   return step('mvn', ['-q', '-B', ...copy], folder);
 }
@@ -212,13 +233,14 @@ function isWritable(folder: string): boolean {
 }
 
 async function main(args: string[]): Promise<void> {
-  const unknown = args.filter((arg) => !PEER_NAMES.includes(arg as PeerName));
+  const names: PeerName[] = [...PEER_NAMES, ...MORE_PEERS];
+  const unknown = args.filter((arg) => !names.includes(arg as PeerName));
   if (unknown.length > 0) {
-    process.stderr.write(`unknown: ${unknown.join(' ')}; known: ${PEER_NAMES.join(' ')}\n`);
+    process.stderr.write(`unknown: ${unknown.join(' ')}; known: ${names.join(' ')}\n`);
     process.exitCode = 2;
     return;
   }
-  const wanted = args.length > 0 ? (args as PeerName[]) : [...PEER_NAMES];
+  const wanted = args.length > 0 ? (args as PeerName[]) : names;
   await ensurePeers(...wanted);
   for (const peer of wanted) process.stdout.write(`${peer} ready in ${peerFolder(peer)}\n`);
 }
