@@ -3,7 +3,6 @@
 // Its own tables and rows take 160 KiB, so that they and a piece of log stay in the second-level cache.
 // Memory: [0, 8) answer | 17408 tables' end | 82944 topics' end, rows | 148480 the caller's bytes.
 // Source: ours.
-import * as zlib from 'node:zlib';
 import { RECORDS } from './binary/records.ts';
 import { WASM_PAGE_BYTES, type WasmMemory, wasmExports, wasmMemory, wasmModule } from './wasm.ts';
 
@@ -60,9 +59,7 @@ export class RecordKernel {
   constructor(bytes: number, hasIndex: boolean) {
     module ??= wasmModule(RECORDS);
     this.#memory = wasmMemory(BYTES_AT + bytes + SPARE_BYTES);
-    const crc32Large = (from: number, to: number): number =>
-      zlib.crc32(new Uint8Array(this.#memory.buffer, from, to - from));
-    this.#exports = wasmExports<Exports>(module, this.#memory, { records: { crc32Large } });
+    this.#exports = wasmExports<Exports>(module, this.#memory);
     this.#exports.prepare();
     this.#exports.configure(hasIndex);
     [this.bytes, this.#answer, this.#rows] = this.#views(bytes);

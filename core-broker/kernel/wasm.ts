@@ -1,6 +1,6 @@
 // WebAssembly as this project uses it: a module made from text of `binary/`, instantiated at once on a
 // memory of ours. Whoever wants bytes checked reads them into that memory; nothing is copied for it.
-// Layout of a memory: [0, 1024) nobody's, then the kernel's tables, then its user's, see each kernel.
+// Layout of a memory: the kernel's tables (up to 17408), then its user's, see each kernel.
 // Source: ours.
 
 export interface WasmMemory {
@@ -31,10 +31,6 @@ export const wasmMemory = (bytes: number): WasmMemory =>
 export const wasmModule = (text: string): object => new wasm.Module(Buffer.from(text, 'base64'));
 
 /** @returns the exported functions, working on `memory` */
-export function wasmExports<T extends object>(
-  module: object,
-  memory: WasmMemory,
-  imports: object = {},
-): T {
-  return new wasm.Instance(module, { env: { memory }, ...imports }).exports as T;
+export function wasmExports<T extends object>(module: object, memory: WasmMemory): T {
+  return new wasm.Instance(module, { env: { memory } }).exports as T;
 }

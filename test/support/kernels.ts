@@ -13,6 +13,7 @@ const FLAGS = [
   // No garbage collector and no static data: a kernel works on the memory it is given.
   ...['--runtime', 'stub', '--use', 'abort='],
   ...['--importMemory', '--initialMemory', '1', '--noExportMemory', '--enable', 'simd'],
+  ...['--enable', 'relaxed-simd'],
 ];
 const TEXT_COLUMNS = 96;
 

@@ -1,13 +1,15 @@
-// CRC-32 (IEEE) of bytes in the memory: slicing-by-16, four word loads and sixteen look-ups a step. Why
-// not braided, by bytes or by 64-bit words: measured, 1.2 to 1.6 times the time; it is bound by the
-// number of operations, not by their latency.
+// CRC-32 (IEEE) of bytes in the memory. Two roads: slicing-by-16, four word loads and sixteen look-ups a
+// step, and for longer bytes the braid of braid.ts, which looks up sixteen nibbles with one instruction.
 // The tables lie at TABLES; prepare() fills them once per memory.
 // AssemblyScript: TypeScript's syntax with WebAssembly's types. `npm run kernels` compiles it.
+import { BLOCK, braided, prepareBraid, SCRATCH } from './braid';
 
-/** Sixteen tables of 256 words: [1024, 17408) of the memory belongs to this file. */
+/** Sixteen tables of 256 words: [1024, 17408) of the memory belongs to this file, [256, 896) to braid.ts. */
 export const TABLES: usize = 1024;
 export const TABLES_END: usize = TABLES + 16 * 1024;
 const SLICE: usize = 1024;
+/** Below that the slices are quicker: a braid costs a few steps to end. */
+const BRAIDED_BYTES_MIN: usize = 320;
 
 /** Fills the tables. */
 export function prepare(): void {
@@ -21,11 +23,20 @@ export function prepare(): void {
     const next = (previous >>> 8) ^ load<u32>(TABLES + ((previous & 0xff) << 2));
     store<u32>(TABLES + (n << 2), next);
   }
+  prepareBraid(TABLES);
 }
 
 /** Unsigned CRC-32 of bytes [from, to). */
 export function crc32(from: usize, to: usize): u32 {
-  let c: u32 = 0xffffffff;
+  if (to - from < BRAIDED_BYTES_MIN) return ~sliced(0xffffffff, from, to);
+  const rest = from + ((to - from) & ~(BLOCK - 1));
+  braided(from, rest);
+  return ~sliced(sliced(0, SCRATCH, SCRATCH + BLOCK), rest, to);
+}
+
+/** Continues the raw CRC `start` over bytes [from, to). */
+function sliced(start: u32, from: usize, to: usize): u32 {
+  let c = start;
   let at = from;
   for (; at + 16 <= to; at += 16) {
     const a = load<u32>(at) ^ c;
@@ -51,5 +62,5 @@ export function crc32(from: usize, to: usize): u32 {
           load<u32>((a >>> 22) & 0x3fc, TABLES + 12 * SLICE)));
   }
   for (; at < to; at++) c = (c >>> 8) ^ load<u32>(((c ^ load<u8>(at)) & 0xff) << 2, TABLES);
-  return ~c;
+  return c;
 }

@@ -14,13 +14,9 @@ import { keyHashOf, numberOf, SLOTS_END, topicAt } from './topics';
 export { crc32, prepare } from './crc32';
 export { forget, know } from './topics';
 
-/** CRC-32 by the caller, who has vector instructions for it; quicker above LARGE_BYTES. */
-declare function crc32Large(from: usize, to: usize): u32;
-
 const MAGIC_V1: u32 = 0xa720a3da;
 const MAGIC_V2: u32 = 0xab20a3da;
 const RECORD_BYTES_MIN: u32 = 91;
-const LARGE_BYTES: u32 = 2048;
 const BORN_HOST_V6: u32 = 0x10;
 const STORE_HOST_V6: u32 = 0x20;
 const PREPARED: u32 = 4;
@@ -103,8 +99,7 @@ function pass(at: usize, end: usize, offset: u64, row: usize): u32 {
 /** The body matches its CRC; an empty body has none. */
 function isSound(from: usize, to: usize, stored: u32): bool {
   if (from === to) return true;
-  const found = to - from > LARGE_BYTES ? crc32Large(from, to) : crc32(from, to);
-  return (found & 0x7fffffff) === bswap<u32>(stored);
+  return (crc32(from, to) & 0x7fffffff) === bswap<u32>(stored);
 }
 
 /** A long as high and low word. */
