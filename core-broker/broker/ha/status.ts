@@ -22,7 +22,6 @@ export function haStatus(server: HaServer, store: MessageStore): ResponseInit {
       activated: false,
       lastReadTimestamp: 0,
       lastWriteTimestamp: 0,
-      masterAddr: '',
       masterFlushOffset: 0,
       maxOffset: 0,
       transferredByteInSecond: 0,
