@@ -1,14 +1,19 @@
 // SEND against a null server: `dr broker` as shipped, two of them (ASYNC_FLUSH and SYNC_FLUSH), each
 // round with empty stores. Within a round every case runs null server, ASYNC, SYNC one after the other,
-// so that a busy minute of the machine hits all three alike; ratios are taken per round.
+// so that a busy minute of the machine hits all three alike; ratios are taken per round. Before a store grows
+// the memory for it is touched: the null server needs none, and a host's price for it is not the broker's.
 // Invariant: an answer other than success fails the bench; nothing is measured that was refused.
 import * as fs from 'node:fs';
-import { runProgram, type Server, startBroker, startNullServer } from './programs.ts';
+import { runProgram, type Server, startBroker, startNullServer, touchMemory } from './programs.ts';
 import type { BenchOptions, BenchResult, Figure, Goal } from './report.ts';
 
 const ROUNDS = 5;
 const SECONDS = 1.2;
 const WARMUP_SECONDS = 0.4;
+/** No broker here stores more in a second. */
+const RATE_MAX = 800_000;
+/** A record without its body. */
+const RECORD_BYTES = 300;
 
 interface Case {
   bodyBytes: number;
@@ -49,6 +54,12 @@ function casesOf(isQuick: boolean): Case[] {
   return cases;
 }
 
+/** What a store grows by in one load, at most. */
+function logBytesOf({ bodyBytes, inflight }: Case): number {
+  const sends = Math.min(inflight * 10_000, RATE_MAX) * (SECONDS + WARMUP_SECONDS);
+  return sends * (bodyBytes + RECORD_BYTES);
+}
+
 async function load(server: Server, each: Case): Promise<Load> {
   const found = await runProgram('load.ts', [
     server.address,
@@ -79,8 +90,10 @@ async function runRound(cases: CaseRounds[], folder: string): Promise<void> {
     }
     for (const each of cases) {
       each.null.push(await load(nothing, each));
-      each.async.push(await load(async, each));
-      each.sync.push(await load(sync, each));
+      for (const side of ['async', 'sync'] as const) {
+        touchMemory(folder, logBytesOf(each));
+        each[side].push(await load(side === 'async' ? async : sync, each));
+      }
     }
   } finally {
     await Promise.all([nothing, async, sync].map((server) => server.stop()));
