@@ -99,6 +99,7 @@ test('a restored backup delivers what waits and nothing that was delivered', asy
     await eventually(async () => ((await bodies('T')).includes('waits') ? true : undefined));
     expect(await bodies('T')).toEqual(['before', 'waits']);
   } finally {
+    await broker.kill();
     for (const folder of [restored, repository.path]) {
       fs.rmSync(folder, { recursive: true, force: true });
     }
