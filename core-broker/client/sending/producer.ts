@@ -181,12 +181,16 @@ export class Producer {
     };
   }
 
-  async #route(topic: string): Promise<TopicRouteData> {
+  /** Of a topic that does not exist yet the route of the one it is created by. */
+  async #route(
+    topic: string,
+    ask = (name: string) => this.routes.route(name),
+  ): Promise<TopicRouteData> {
     try {
-      return await this.routes.route(topic);
+      return await ask(topic);
     } catch (reason) {
       if (!DrError.is(reason, 'NO_ROUTE')) throw reason;
-      const fallback = await this.routes.route(Topic.AUTO_CREATE_KEY);
+      const fallback = await ask(Topic.AUTO_CREATE_KEY);
       return { ...fallback, queueDatas: fallback.queueDatas.map(capQueues) };
     }
   }
@@ -195,21 +199,11 @@ export class Producer {
   async #renewRoute(topic: string, deadline: number): Promise<void> {
     const waitMs = Math.min(ROUTE_WAIT_MS, deadline - performance.now());
     if (waitMs <= 0) return;
-    const asked = this.#freshRoute(topic).then(
+    const asked = this.#route(topic, (name) => this.routes.refresh(name)).then(
       () => undefined,
       (reason: unknown) => DrError.from(reason),
     );
     await Promise.race([asked, sleep(waitMs)]);
-  }
-
-  /** Of a topic that does not exist yet the one it is created by: it may have moved or opened, too. */
-  async #freshRoute(topic: string): Promise<TopicRouteData> {
-    try {
-      return await this.routes.refresh(topic);
-    } catch (reason) {
-      if (!DrError.is(reason, 'NO_ROUTE')) throw reason;
-      return this.routes.refresh(Topic.AUTO_CREATE_KEY);
-    }
   }
 
   /** First contact with a broker: tell it who we are, as it answers questions about producers. */
