@@ -7,11 +7,11 @@ import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AdminClient } from '../../core-broker/client/index.ts';
 import { startBroker as startOurs } from '../support/broker-fixture.ts';
-import { DrParts, freePort } from '../support/dr-parts.ts';
+import { DrParts } from '../support/dr-parts.ts';
 import { Child } from './peers/child.ts';
 import { ensurePeers, jarsOf } from './peers/install.ts';
 import { SHORT_LIVED_JVM } from './peers/jvm.ts';
-import { startBroker, startNameserver } from './peers/rocketmq.ts';
+import { type Region, stockRegion } from './peers/region.ts';
 
 const PROGRAM = path.join(import.meta.dirname, 'clients/java/ConsumerCases.java');
 const CLUSTER = 'DefaultCluster';
@@ -39,33 +39,16 @@ const EXPECTED: Record<string, string> = {
     'tries [0, 1, 2], then doomed in %DLQ%dying queues 1 after 3 of dead-letter age 1 delay 0',
 };
 
-interface Site {
-  namesrv: string;
-  broker: string;
+interface Site extends Region {
   /** consumerFilter.json of the broker. */
   filterFile: string;
-  close(): Promise<void>;
 }
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-consumer-cases-'));
 
 async function stockSite(): Promise<Site> {
-  const version = '5.5.0' as const;
-  const port = await freePort();
-  const namesrv = await startNameserver({ version, folder: path.join(folder, 'ns'), port });
-  const broker = await startBroker({
-    version,
-    folder: path.join(folder, 'broker'),
-    port: await freePort(true),
-    namesrv: namesrv.address,
-    properties: { enablePropertyFilter: true },
-  });
-  const close = async () => {
-    await broker.kill();
-    await namesrv.kill();
-  };
-  const filterFile = path.join(folder, 'broker/store/config/consumerFilter.json');
-  return { namesrv: namesrv.address, broker: broker.address, filterFile, close };
+  const region = await stockRegion(folder, { enablePropertyFilter: true });
+  return { ...region, filterFile: path.join(folder, 'broker/store/config/consumerFilter.json') };
 }
 
 async function ourSite(): Promise<Site> {

@@ -7,8 +7,6 @@ import * as path from 'node:path';
 import { expect } from 'vitest';
 import { AdminClient } from '../../../core-broker/client/index.ts';
 import { RequestCode } from '../../../core-broker/protocol/index.ts';
-import { spawnBroker } from '../../support/broker-process.ts';
-import { DrParts, freePort } from '../../support/dr-parts.ts';
 import { boundOf } from '../../support/stock/served.ts';
 import { TapWire } from '../../support/stock/tap-wire.ts';
 import { Child } from '../peers/child.ts';
@@ -20,7 +18,7 @@ import {
 } from '../peers/clients.ts';
 import { ensurePeers, jarsOf } from '../peers/install.ts';
 import { SHORT_LIVED_JVM } from '../peers/jvm.ts';
-import { startBroker, startNameserver } from '../peers/rocketmq.ts';
+import { ourRegion, type Region, stockRegion } from '../peers/region.ts';
 
 const QUEUES = 2;
 export const COUNT = 10;
@@ -32,52 +30,23 @@ const PROPERTIES = {
   ...{ transactionCheckInterval: 1_000, transactionTimeOut: 6_000, transactionCheckMax: 1_000 },
 };
 
-interface Site {
-  namesrv: string;
-  broker: string;
-  close(): Promise<void>;
-}
-
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-client-features-'));
 const wire = new TapWire();
-const sites = new Map<string, Site>();
+const sites = new Map<string, Region>();
 const children: Child[] = [];
-
-async function stockSite(): Promise<Site> {
-  const version = '5.5.0' as const;
-  const port = await freePort();
-  const names = await startNameserver({ version, folder: path.join(folder, 'ns'), port });
-  const broker = await startBroker({
-    version,
-    folder: path.join(folder, 'broker'),
-    port: await freePort(true),
-    namesrv: names.address,
-    // By its default 5.5.0 asks about what was settled less than 3 s ago.
-    properties: { ...PROPERTIES, transactionOpBatchInterval: 100 },
-  });
-  const close = async () => {
-    await broker.kill();
-    await names.kill();
-  };
-  return { namesrv: names.address, broker: broker.address, close };
-}
-
-async function ourSite(): Promise<Site> {
-  const parts = new DrParts();
-  const { address: namesrv } = await parts.nameserver();
-  const values = { ...PROPERTIES, namesrvAddr: namesrv, brokerClusterName: 'DefaultCluster' };
-  const broker = await spawnBroker(path.join(folder, 'ours-store'), values);
-  const close = async () => {
-    await broker.kill();
-    await parts.close();
-  };
-  return { namesrv, broker: broker.address, close };
-}
 
 /** Starts both; once per file. */
 export async function openSites(): Promise<void> {
   await ensurePeers('server-5.5.0', 'client-5.5.0', 'go-client', 'ali-ons');
-  const [stock, ours] = await Promise.all([stockSite(), ourSite()]);
+  // By its default 5.5.0 asks about what was settled less than 3 s ago.
+  const stockProperties = { ...PROPERTIES, transactionOpBatchInterval: 100 };
+  const [stock, ours] = await Promise.all([
+    stockRegion(folder, stockProperties),
+    ourRegion(path.join(folder, 'ours-store'), {
+      ...PROPERTIES,
+      brokerClusterName: 'DefaultCluster',
+    }),
+  ]);
   sites.set('stock', stock).set('ours', ours);
 }
 
@@ -95,12 +64,12 @@ export type Start = Pick<ClientOptions, 'kind' | 'mode'> & {
 
 /** One feature at one site: a topic of its own, and groups and files named after it. */
 export class Desk {
-  readonly site: Site;
+  readonly site: Region;
   readonly topic: string;
   readonly #where: string;
 
   private constructor(where: string, topic: string) {
-    this.site = sites.get(where) as Site;
+    this.site = sites.get(where) as Region;
     this.topic = topic;
     this.#where = where;
   }

@@ -6,12 +6,11 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AdminClient } from '../../../core-broker/client/index.ts';
-import { spawnBroker } from '../../support/broker-process.ts';
-import { DrParts, freePort } from '../../support/dr-parts.ts';
+import { freePort } from '../../support/dr-parts.ts';
 import { Child } from '../peers/child.ts';
 import { ensurePeers, jarsOf, pythonLibrary } from '../peers/install.ts';
 import { SHORT_LIVED_JVM } from '../peers/jvm.ts';
-import { startBroker, startNameserver } from '../peers/rocketmq.ts';
+import { ourRegion, type Region, stockRegion } from '../peers/region.ts';
 
 const HERE = import.meta.dirname;
 const JAVA = ['client-4.2.0', 'client-4.7.1', 'client-5.1.4'] as const;
@@ -58,46 +57,15 @@ function sizeOf(key: string): number {
   return key.startsWith('o') && key !== 'oneway' ? 'in order'.length : 1;
 }
 
-interface Site {
-  namesrv: string;
-  broker: string;
-  close(): Promise<void>;
-}
-
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dr-programs-'));
 
-async function stockSite(): Promise<Site> {
-  const version = '5.5.0' as const;
-  const port = await freePort();
-  const names = await startNameserver({ version, folder: path.join(folder, 'ns'), port });
-  const broker = await startBroker({
-    version,
-    folder: path.join(folder, 'broker'),
-    port: await freePort(true),
-    namesrv: names.address,
-  });
-  const close = async () => {
-    await broker.kill();
-    await names.kill();
-  };
-  return { namesrv: names.address, broker: broker.address, close };
-}
-
-async function ourSite(): Promise<Site> {
-  const parts = new DrParts();
-  const { address: namesrv } = await parts.nameserver();
+const SITES = {
+  'a stock 5.5.0 region': () => stockRegion(folder),
   // A port of its own: the VIP port is two below.
-  const values = { namesrvAddr: namesrv, listenPort: await freePort(true) };
-  const broker = await spawnBroker(path.join(folder, 'ours'), values);
-  const close = async () => {
-    await broker.kill();
-    await parts.close();
-  };
-  return { namesrv, broker: broker.address, close };
-}
-
-const SITES = { 'a stock 5.5.0 region': stockSite, 'our broker': ourSite } as const;
-const open: Site[] = [];
+  'our broker': async () =>
+    ourRegion(path.join(folder, 'ours'), { listenPort: await freePort(true) }),
+} as const;
+const open: Region[] = [];
 const children: Child[] = [];
 const verdicts = new Map<string, Map<string, string>>();
 
@@ -117,7 +85,7 @@ async function run(site: string, program: string, command: string, args: string[
   if (!child.output().includes('DONE')) throw new Error(`${program}: ${child.output()}`);
 }
 
-async function runAll(name: string, site: Site): Promise<void> {
+async function runAll(name: string, site: Region): Promise<void> {
   const admin = new AdminClient({ nameservers: [site.namesrv] });
   await admin.createTopic(site.broker, { topic: PYTHON_TOPIC, queues: 4 });
   admin.close();
