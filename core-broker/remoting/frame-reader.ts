@@ -125,8 +125,14 @@ export class FrameReader {
     const frame = this.#partial;
     this.#setLength(0);
     if (frame.length > KEEP_BYTES_MAX) this.#partial = EMPTY;
-    this.#sink(frame, 0, size);
+    if (!this.#isTakenAlone(frame, size)) this.#sink(frame, 0, size);
     return true;
+  }
+
+  /** Why: between reads full of runs, the frame on the seam would be the dearest of all. */
+  #isTakenAlone(frame: Buffer, size: number): boolean {
+    if (this.#runs === undefined || frame.length > KEEP_BYTES_MAX) return false;
+    return this.#runs(frame, 0, size) === size;
   }
 
   /** Moves bytes up to `end` of the chunk behind the partial frame. */

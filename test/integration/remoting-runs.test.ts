@@ -7,6 +7,8 @@ import { type FrameListener, RemotingServer } from '../../core-broker/remoting/i
 import { until } from '../support/until.ts';
 
 const FRAMES = 3_000;
+/** A frame of two reads lies in memory of the reader, which is used again. */
+const READERS_OWN_BYTES = 1_024;
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
@@ -27,7 +29,7 @@ function listenerFor(seen: Seen, leaves: number): FrameListener {
   let next = 0;
   return {
     onFrames: (_, chunk, start, end) => {
-      seen.chunks.add(chunk);
+      if (chunk.length !== READERS_OWN_BYTES) seen.chunks.add(chunk);
       let at = start;
       while (end - at >= 4 && at + 4 + chunk.readInt32BE(at) <= end && (next + 1) % leaves !== 0) {
         at += 4 + chunk.readInt32BE(at);
@@ -41,7 +43,6 @@ function listenerFor(seen: Seen, leaves: number): FrameListener {
       next++;
       expect(end - start).toBeGreaterThan(300);
       seen.count++;
-      // A frame of two reads lies in the reader's own memory, which is used again.
       if (seen.chunks.has(chunk)) seen.shown.push(chunk.subarray(end - 300, end));
     },
   };

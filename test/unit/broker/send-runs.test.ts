@@ -92,6 +92,23 @@ test('a run is taken whole, and answered once for each of its sends', async () =
   expect(world.store.bounds({ topic: 'orders', queueId: 3 })?.max).toBe((TAUGHT + RUN) / 4);
 });
 
+test('a send that came in two reads is taken in a run too, wherever it was cut', async () => {
+  // One file: a run ends with it.
+  await open({ mappedFileSizeCommitLog: 16 * 1024 * 1024 });
+  const bytes = frames(RUN, 5_000);
+  const size = bytes.length / RUN;
+  for (let cut = size + 1; cut < 2 * size; cut += 7) {
+    world.inRuns.frames = 0;
+    line.send(bytes.subarray(0, cut));
+    // Alone in the first read, which is too short for a run.
+    expect(world.inRuns.frames).toBe(0);
+    line.send(bytes.subarray(cut));
+    expect(world.inRuns.frames).toBe(RUN - 1);
+    await world.settle();
+    expect(codesOf(line.takeAnswers())).toEqual(all(ResponseCode.SUCCESS));
+  }
+});
+
 test.each<HeaderType>(['ROCKETMQ', 'JSON'])(
   'a run of %s headers touches nothing behind its last record',
   async (header) => {
