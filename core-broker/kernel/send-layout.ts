@@ -34,7 +34,6 @@ export const FRAME_QUEUE_OFFSET = 16;
 export const FRAME_QUEUE = 24;
 export const FRAME_OPAQUE = 28;
 export const FRAME_SIZE = 32;
-export const FRAME_CRC = 36;
 
 /** Next offsets of queues as doubles, one table per shape; below 0 = not a queue yet. */
 export const QUEUES = 17_920;
@@ -60,21 +59,21 @@ export const ENDS = 546_816;
 export const STOPS = 555_008;
 export const OPAQUES = 559_104;
 
-/** Digests of records, one row each. */
+/** Digests of records, rows of words as in store/queue/digest/record-row.ts, one behind the other. */
 export const ROWS = 563_200;
-export const ROW_BYTES = 64;
-export const ROWS_MAX = 8_192;
-export const ROW_PHYSICAL = 0;
-export const ROW_QUEUE_OFFSET = 8;
-export const ROW_STORE_TIME = 16;
-export const ROW_SIZE = 24;
-export const ROW_TOPIC = 28;
-export const ROW_QUEUE = 32;
-export const ROW_CRC = 36;
-export const ROW_TAG = 40;
-export const ROW_KEYS = 44;
-export const ROW_HASHES = 48;
+export const ROWS_BYTES = 524_288;
+export const ROW_SIZE = 0;
+export const ROW_TOPIC = 4;
+export const ROW_QUEUE = 8;
+export const ROW_IS_QUEUED = 12;
+/** Longs, the high word first. */
+export const ROW_QUEUE_OFFSET = 16;
+export const ROW_STORE_TIME = 24;
+export const ROW_TAG = 32;
+export const ROW_KEYS = 40;
+export const ROW_HASHES = 44;
 export const ROW_HASHES_MAX = 4;
+export const ROW_BYTES_MAX = 60;
 
 /** Whole pages. */
 export const KERNEL_BYTES = 1_114_112;

@@ -101,7 +101,14 @@ const bothWays = (steps: Step[], cuts: number[]) => {
     writeRow(words, end, digest, topic);
     end += rowLength(words, end);
   }
-  const run: RowRun = { words, at: 0, end, left: 0, topics: many.topics };
+  const run: RowRun = {
+    words,
+    at: 0,
+    end,
+    left: 0,
+    until: Number.POSITIVE_INFINITY,
+    topics: many.topics,
+  };
   for (let i = 0; run.at < end; i++) {
     run.left = cuts[i % cuts.length]!;
     many.dispatcher.enterRun(run);

@@ -7,16 +7,14 @@ import {
   COPY_BYTES,
   FRAME,
   FRAME_BORN,
-  FRAME_CRC,
   FRAME_PHYSICAL,
   FRAME_QUEUE,
   FRAME_QUEUE_OFFSET,
   FRAME_SIZE,
-  ROW_CRC,
   ROW_HASHES,
   ROW_HASHES_MAX,
+  ROW_IS_QUEUED,
   ROW_KEYS,
-  ROW_PHYSICAL,
   ROW_QUEUE,
   ROW_QUEUE_OFFSET,
   ROW_SIZE,
@@ -46,7 +44,6 @@ export function writeRecord(at: usize, shape: usize, header: usize, stop: usize)
   const bodyFrom = header + load<usize>(shape, SHAPE_HEADER);
   const headBytes = load<usize>(shape, SHAPE_HEAD_BYTES);
   const crc = i32(crc32(bodyFrom, stop) & 0x7fffffff);
-  store<i32>(FRAME + FRAME_CRC, crc);
   copyLoose(at, shape + SHAPE_HEAD, headBytes);
   putInt(at, load<i32>(FRAME + FRAME_SIZE));
   putInt(at + 8, crc);
@@ -107,19 +104,24 @@ function noteKey(row: usize, count: usize, hashed: u32): usize {
   return count + 1;
 }
 
-/** The rest of the row; its keys are there. */
-export function writeRow(row: usize, shape: usize, header: usize): void {
-  store<f64>(row, f64(load<i64>(FRAME + FRAME_PHYSICAL)), ROW_PHYSICAL);
-  store<f64>(row, f64(load<i64>(FRAME + FRAME_QUEUE_OFFSET)), ROW_QUEUE_OFFSET);
-  store<f64>(row, load<f64>(CALL + CALL_STORE_TIME), ROW_STORE_TIME);
+/** The rest of the row; its keys are there. @returns the place behind it */
+export function writeRow(row: usize, shape: usize, header: usize): usize {
   store<i32>(row, load<i32>(FRAME + FRAME_SIZE), ROW_SIZE);
   store<i32>(row, load<i32>(shape, SHAPE_TOPIC), ROW_TOPIC);
   store<i32>(row, load<i32>(FRAME + FRAME_QUEUE), ROW_QUEUE);
-  store<i32>(row, load<i32>(FRAME + FRAME_CRC), ROW_CRC);
+  store<i32>(row, 1, ROW_IS_QUEUED);
+  putWords(row + ROW_QUEUE_OFFSET, load<i64>(FRAME + FRAME_QUEUE_OFFSET));
+  putWords(row + ROW_STORE_TIME, i64(load<f64>(CALL + CALL_STORE_TIME)));
   let tag = 0;
   if (load<i32>(shape, SHAPE_TAG) >= 0) {
     const from = header + load<usize>(shape, SHAPE_TAG);
     tag = i32(javaHash(0, from, from + load<usize>(shape, SHAPE_TAG + 4)));
   }
-  store<i32>(row, tag, ROW_TAG);
+  putWords(row + ROW_TAG, i64(tag));
+  return row + ROW_HASHES + (load<usize>(row, ROW_KEYS) << 2);
+}
+
+/** A long as high and low word. */
+function putWords(at: usize, value: i64): void {
+  store<i64>(at, rotl<i64>(value, 32));
 }

@@ -31,7 +31,7 @@ import {
   OPAQUES,
   REPLIES,
   REPLIES_BYTES,
-  ROW_BYTES,
+  ROW_BYTES_MAX,
   SHAPE_HEADER,
   SHAPE_RECORD,
   SHAPE_REPLY_MAX,
@@ -93,7 +93,7 @@ function mayAppend(call: usize, header: usize, stop: usize): bool {
   if (stop - body > load<usize>(CALL + CALL_BODY_MAX)) return false;
   if (size > load<usize>(CALL + CALL_RECORD_END) - load<usize>(CALL + CALL_RECORD_AT)) return false;
   const row = load<usize>(CALL + CALL_ROW_AT);
-  if (row >= load<usize>(CALL + CALL_ROW_END)) return false;
+  if (row + ROW_BYTES_MAX > load<usize>(CALL + CALL_ROW_END)) return false;
   const reply = load<usize>(CALL + DONE_REPLY_END);
   if (reply + load<usize>(shape, SHAPE_REPLY_MAX) > usize(REPLIES + REPLIES_BYTES)) return false;
   const queueId = load<u32>(FRAME + FRAME_QUEUE);
@@ -110,7 +110,7 @@ function append(call: usize, header: usize, stop: usize): void {
   const record = load<usize>(CALL + CALL_RECORD_AT);
   const row = load<usize>(CALL + CALL_ROW_AT);
   writeRecord(record, shape, header, stop);
-  writeRow(row, shape, header);
+  const rowEnd = writeRow(row, shape, header);
   const reply = writeReply(load<usize>(CALL + DONE_REPLY_END), shape, header);
   const size = load<usize>(FRAME + FRAME_SIZE);
   const queue = load<usize>(call, 4) + (load<usize>(FRAME + FRAME_QUEUE) << 3);
@@ -118,7 +118,7 @@ function append(call: usize, header: usize, stop: usize): void {
   const end = f64(load<i64>(FRAME + FRAME_PHYSICAL) + i64(size));
   store<f64>(CALL + CALL_PHYSICAL, end);
   store<usize>(CALL + CALL_RECORD_AT, record + size);
-  store<usize>(CALL + CALL_ROW_AT, row + ROW_BYTES);
+  store<usize>(CALL + CALL_ROW_AT, rowEnd);
   count(call, size);
   hold(end, reply);
 }

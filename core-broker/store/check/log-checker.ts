@@ -71,7 +71,14 @@ export class LogChecker {
   #isIdle = true;
   /** By number of the checker. */
   #topics: Topic[] = [];
-  readonly #rows: RowRun = { words: new Int32Array(0), at: 0, end: 0, left: 0, topics: [] };
+  readonly #rows: RowRun = {
+    words: new Int32Array(0),
+    at: 0,
+    end: 0,
+    left: 0,
+    until: Number.POSITIVE_INFINITY,
+    topics: [],
+  };
   #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: CheckerParts, listener: CheckListener) {

@@ -2,7 +2,7 @@
 // A full disk under the queues only delays it: the record stays the next one and is tried again.
 // Invariant: records leave here in log order, each exactly once.
 import { createLog, DrError } from '../../base/index.ts';
-import type { Dispatcher } from '../queue/dispatcher.ts';
+import type { Dispatcher, RowRun } from '../queue/dispatcher.ts';
 import { isDiskFull } from './file-layer.ts';
 import type { LogFiles } from './log-files.ts';
 import type { LogState } from './log-state.ts';
@@ -125,18 +125,32 @@ export class DispatchPump {
     return at;
   }
 
-  /** Enters the record at `at` by a digest made at its append. @returns its size, 0 = there is none */
+  /** Enters records from `at` on by digests made at their append. @returns their bytes, 0 = there is none */
   #enterKnown(at: number, end: number): number | 'cut' {
-    const { dispatched } = this.#state;
-    const row = this.#rows.of(dispatched, at);
-    const pending = row ?? this.#pending.of(dispatched, at);
+    const state = this.#state;
+    const { dispatched } = state;
+    const rows = this.#rows.of(dispatched, at);
+    if (rows !== undefined) return this.#enterRows(rows);
+    const pending = this.#pending.of(dispatched, at);
     if (pending?.topic === undefined) return 0;
     const { size } = pending.digest;
     if (at + size > end) return 'cut';
     this.#dispatcher.enter(pending.topic, pending.digest);
-    if (row === undefined) this.#pending.shift();
-    else this.#rows.shift();
+    this.#pending.shift();
     return size;
+  }
+
+  /** A run of the kernel lies in one file and in one stretch of the ring. */
+  #enterRows(rows: RowRun): number | 'cut' {
+    const state = this.#state;
+    const from = state.dispatched;
+    rows.until = state.written;
+    try {
+      this.#dispatcher.enterRun(rows);
+    } finally {
+      this.#rows.taken();
+    }
+    return state.dispatched === from ? 'cut' : state.dispatched - from;
   }
 
   #stumble(reason: unknown): void {

@@ -23,6 +23,8 @@ export interface RowRun {
   end: number;
   /** Rows to enter at most. */
   left: number;
+  /** Records that end behind this log offset are not entered. */
+  until: number;
   /** By number in the rows. */
   topics: readonly Topic[];
 }
@@ -82,14 +84,15 @@ export class Dispatcher {
   }
 
   /**
-   * The same for rows of records, in order, until the run ends or `left` is used up.
+   * The same for rows of records, in order, until the run ends, `left` is used up or `until` is reached.
    * @throws what enter() throws; the run then stands at the row that was not entered
    */
   enterRun(run: RowRun): void {
-    const { words, topics } = run;
+    const { words, topics, until } = run;
     const state = this.#state;
     for (; run.left > 0 && run.at < run.end && words[run.at]! > 0; run.left--) {
       const { at } = run;
+      if (state.dispatched + words[at]! > until) return;
       const topic = topics[words[at + RowWord.topic]!];
       if (topic === undefined) throw new Error('a record came before its topic');
       if (!this.#enterRow(topic, words, at)) {

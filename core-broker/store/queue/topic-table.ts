@@ -88,9 +88,9 @@ export class TopicTable implements QueueHome {
     return topic;
   }
 
-  /** @param id of a topic of this table */
-  ofId(id: number): Topic {
-    return this.#byId[id] as Topic;
+  /** All of them, by their id; grows. */
+  get byId(): readonly Topic[] {
+    return this.#byId;
   }
 
   /** The topic whose name is buf[start, start + length). */

@@ -1,28 +1,18 @@
-// Digests of records that the send kernel wrote: rows of words in its memory, first in, first out. The
-// dispatcher takes them like those of pending-digests.ts; a record without a row is digested elsewhere.
-// Invariant: in log order; a row counts only for the very record it was made of (offset, size, queue offset
-// and body CRC are compared), and all rows are forgotten when the log was cut.
+// Digests of records that the send kernel wrote: rows of words in its memory (queue/digest/record-row.ts), one
+// run of them per call, first in, first out. The pump enters a run at once; a record without a row is digested
+// elsewhere.
+// Invariant: in log order; the rows of a run belong to records that stand one behind the other from its offset
+// on, the first of them is compared with the ring (size, offsets) before any is used, and all rows are
+// forgotten when the log was cut: a record that takes the place of another may equal it.
 import { type SendKernel, sendLayout } from '../../../kernel/index.ts';
-import { RecordDigest } from '../../queue/digest/record-digest.ts';
-import type { Topic, TopicTable } from '../../queue/topic-table.ts';
+import { RowWord, rowLength } from '../../queue/digest/record-row.ts';
+import type { RowRun } from '../../queue/dispatcher.ts';
+import type { TopicTable } from '../../queue/topic-table.ts';
 import type { LogState } from '../log-state.ts';
-import { isOf, type PendingDigest } from '../pending-digests.ts';
 import type { Ring } from '../ring.ts';
 
-const { ROWS, ROWS_MAX, ROW_BYTES } = sendLayout;
-const ROW_INTS = ROW_BYTES / 4;
-const ROW_DOUBLES = ROW_BYTES / 8;
-const INTS = ROWS / 4;
-const DOUBLES = ROWS / 8;
-const SIZE = sendLayout.ROW_SIZE / 4;
-const TOPIC = sendLayout.ROW_TOPIC / 4;
-const QUEUE = sendLayout.ROW_QUEUE / 4;
-const CRC = sendLayout.ROW_CRC / 4;
-const TAG = sendLayout.ROW_TAG / 4;
-const KEYS = sendLayout.ROW_KEYS / 4;
-const HASHES = sendLayout.ROW_HASHES / 4;
-const QUEUE_OFFSET = sendLayout.ROW_QUEUE_OFFSET / 8;
-const STORE_TIME = sendLayout.ROW_STORE_TIME / 8;
+const FIRST = sendLayout.ROWS / 4;
+const WORDS = sendLayout.ROWS_BYTES / 4;
 
 export interface RowParts {
   kernel: SendKernel;
@@ -31,101 +21,132 @@ export interface RowParts {
   topics: TopicTable;
 }
 
+/** Rows [at, end) of the records from log offset `offset` on. */
+interface Run {
+  offset: number;
+  at: number;
+  end: number;
+}
+
 export class DigestRows {
   readonly #ring: Ring;
   readonly #state: LogState;
-  readonly #topics: TopicTable;
-  readonly #ints: Int32Array;
-  readonly #doubles: Float64Array;
-  /** The row in hand; reused. */
-  readonly #found: PendingDigest & { topic: Topic | undefined; digest: RecordDigest } = {
-    topic: undefined,
-    bodyCrc: 0,
-    digest: new RecordDigest(),
-  };
+  readonly #words: Int32Array;
+  /** What the pump gets; reused. */
+  readonly #lent: RowRun;
+  #runs: Run[] = [];
+  /** Runs before are done. */
   #head = 0;
-  #tail = 0;
+  /** Behind the last row. */
+  #tail = FIRST;
   #cuts = 0;
 
   constructor(parts: RowParts) {
     this.#ring = parts.ring;
     this.#state = parts.state;
-    this.#topics = parts.topics;
-    this.#ints = parts.kernel.ints;
-    this.#doubles = parts.kernel.doubles;
+    this.#words = parts.kernel.ints;
+    const topics = parts.topics.byId;
+    this.#lent = { words: this.#words, at: 0, end: 0, left: 0, until: 0, topics };
   }
 
   /** Address of the next row; those in wait are moved to the front when the room gets short. */
   get next(): number {
     if (this.#cuts !== this.#state.cuts) this.#forget();
-    if (this.#tail > ROWS_MAX / 2 && this.#head > ROWS_MAX / 4) this.#compact();
-    return ROWS + this.#tail * ROW_BYTES;
+    if (this.#tail - FIRST > WORDS / 2) this.#compact();
+    return this.#tail * 4;
   }
 
   /** Behind the last row there is room for. */
   get end(): number {
-    return ROWS + ROWS_MAX * ROW_BYTES;
+    return (FIRST + WORDS) * 4;
   }
 
-  /** Rows up to the address were written. */
-  added(address: number): void {
-    this.#tail = (address - ROWS) / ROW_BYTES;
+  /** Rows up to the address were written, for records from `offset` on. */
+  added(offset: number, address: number): void {
+    const end = address / 4;
+    this.#runs.push({ offset, at: this.#tail, end });
+    this.#tail = end;
   }
 
-  /** The digest of the record at `offset`, which stands at `at` of the ring; undefined = no row. */
-  of(offset: number, at: number): PendingDigest | undefined {
-    if (this.#head === this.#tail) return undefined;
+  /**
+   * The rows from the record at `offset` on, which stands at `at` of the ring.
+   * @returns a reused object, to be entered and given to taken(); undefined = that record has no row
+   */
+  of(offset: number, at: number): RowRun | undefined {
+    if (this.#head === this.#runs.length) return undefined;
     if (this.#cuts !== this.#state.cuts) this.#forget();
-    for (; this.#head < this.#tail; this.#head++) {
-      const physical = this.#doubles[DOUBLES + this.#head * ROW_DOUBLES] as number;
-      if (physical > offset) return undefined;
-      if (physical !== offset) continue;
-      const found = this.#read(physical);
-      if (isOf(found, this.#ring, at)) return found;
+    const run = this.#runAt(offset);
+    if (run === undefined) return undefined;
+    if (!this.#isOf(run, at)) {
+      this.#drop();
+      return undefined;
+    }
+    const lent = this.#lent;
+    lent.at = run.at;
+    lent.end = run.end;
+    lent.left = run.end;
+    return lent;
+  }
+
+  /** What of() lent was entered, perhaps not all of it. */
+  taken(): void {
+    const run = this.#runs[this.#head]!;
+    run.at = this.#lent.at;
+    run.offset = this.#state.dispatched;
+    if (run.at >= run.end) this.#drop();
+  }
+
+  /** The run that begins at `offset`; what lies before was dispatched without its rows. */
+  #runAt(offset: number): Run | undefined {
+    for (let run = this.#runs[this.#head]; run !== undefined; run = this.#runs[this.#head]) {
+      while (run.offset < offset && run.at < run.end) {
+        run.offset += this.#words[run.at]!;
+        run.at += rowLength(this.#words, run.at);
+      }
+      if (run.at < run.end) return run.offset === offset ? run : undefined;
+      this.#drop();
     }
     return undefined;
   }
 
-  /** The record that of() gave was dispatched. */
-  shift(): void {
-    if (++this.#head < this.#tail) return;
-    // Why: the rows of the last turn are still in the cache.
-    this.#head = 0;
-    this.#tail = 0;
+  #isOf(run: Run, at: number): boolean {
+    const { view } = this.#ring;
+    const words = this.#words;
+    return (
+      view.getInt32(at) === words[run.at] &&
+      view.getInt32(at + 24) === words[run.at + RowWord.queueOffset + 1] &&
+      view.getInt32(at + 32) === (run.offset | 0)
+    );
   }
 
-  #read(physicalOffset: number): PendingDigest {
-    const found = this.#found;
-    const { digest } = found;
-    const ints = this.#ints;
-    const row = INTS + this.#head * ROW_INTS;
-    const double = DOUBLES + this.#head * ROW_DOUBLES;
-    digest.physicalOffset = physicalOffset;
-    digest.queueOffset = this.#doubles[double + QUEUE_OFFSET] as number;
-    digest.storeTimestampMs = this.#doubles[double + STORE_TIME] as number;
-    digest.size = ints[row + SIZE] as number;
-    digest.queueId = ints[row + QUEUE] as number;
-    digest.tagsCode = ints[row + TAG] as number;
-    digest.isQueued = true;
-    const keyCount = ints[row + KEYS] as number;
-    digest.keyCount = keyCount;
-    for (let i = 0; i < keyCount; i++) digest.keyHashes[i] = ints[row + HASHES + i] as number;
-    found.bodyCrc = ints[row + CRC] as number;
-    found.topic = this.#topics.ofId(ints[row + TOPIC] as number);
-    return found;
+  #drop(): void {
+    if (++this.#head < this.#runs.length) return;
+    // Why: the rows of the last turn are still in the cache.
+    this.#clear();
   }
 
   #compact(): void {
-    const ints = this.#ints;
-    const from = INTS + this.#head * ROW_INTS;
-    ints.copyWithin(INTS, from, INTS + this.#tail * ROW_INTS);
-    this.#tail -= this.#head;
+    const first = this.#runs[this.#head]?.at ?? this.#tail;
+    const by = first - FIRST;
+    if (by < WORDS / 4) return;
+    this.#words.copyWithin(FIRST, first, this.#tail);
+    this.#runs = this.#runs.slice(this.#head);
     this.#head = 0;
+    for (const run of this.#runs) {
+      run.at -= by;
+      run.end -= by;
+    }
+    this.#tail -= by;
   }
 
   #forget(): void {
     this.#cuts = this.#state.cuts;
+    this.#clear();
+  }
+
+  #clear(): void {
+    this.#runs.length = 0;
     this.#head = 0;
-    this.#tail = 0;
+    this.#tail = FIRST;
   }
 }

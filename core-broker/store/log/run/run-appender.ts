@@ -74,7 +74,7 @@ export class RunAppender {
     const count = this.#kernel.run();
     if (count === 0) return 0;
     this.#takeQueues(run);
-    this.#rows.added(ints[call + sendLayout.CALL_ROW_AT / 4] as number);
+    this.#rows.added(state.end, ints[call + sendLayout.CALL_ROW_AT / 4] as number);
     state.end = doubles[(CALL + sendLayout.CALL_PHYSICAL) / 8] as number;
     return count;
   }
