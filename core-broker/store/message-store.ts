@@ -30,8 +30,8 @@ import type {
   TopicHandle,
 } from './door.ts';
 import { DispatchPump } from './log/dispatch-pump.ts';
-import { DurableWaiters } from './log/durable-waiters.ts';
-import { LogWriter } from './log/log-writer.ts';
+import { DurableWaiters } from './log/flush/durable-waiters.ts';
+import { LogWriter } from './log/flush/log-writer.ts';
 import { findByKey } from './queue/key-search.ts';
 import { lowerByTime, timeOf, upperByTime } from './queue/time-search.ts';
 import type { Topic } from './queue/topic-table.ts';

@@ -14,9 +14,9 @@ import { consumeQueueFileSize, type StoreLayout, storeLayout } from './layout.ts
 import { CommitLog, largestRecordBytes, type RecordLimits } from './log/commit-log.ts';
 import { ExactAppender } from './log/exact-appender.ts';
 import { type FileLayer, systemFiles } from './log/file-layer.ts';
+import { LogSyncer } from './log/flush/log-syncer.ts';
 import { LogFiles } from './log/log-files.ts';
 import { LogState } from './log/log-state.ts';
-import { LogSyncer } from './log/log-syncer.ts';
 import { PendingDigests } from './log/pending-digests.ts';
 import { Ring } from './log/ring.ts';
 import { DigestRows } from './log/run/digest-rows.ts';

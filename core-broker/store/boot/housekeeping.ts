@@ -6,8 +6,8 @@
 import { createLog, DrError } from '../../base/index.ts';
 import type { StoreOptions, StoreTuning } from '../door.ts';
 import { isDiskFull } from '../log/file-layer.ts';
+import type { LogSyncer } from '../log/flush/log-syncer.ts';
 import type { LogState } from '../log/log-state.ts';
-import type { LogSyncer } from '../log/log-syncer.ts';
 import type { IndexService } from '../queue/index-service.ts';
 import type { TopicTable } from '../queue/topic-table.ts';
 import { diskUse } from '../space/disk-use.ts';

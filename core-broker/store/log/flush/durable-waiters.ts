@@ -1,7 +1,7 @@
 // Who waits until the log may be acknowledged up to an offset. Told once per flush, in order.
 // Invariant: nobody is told of an end that was not reached; a failed store rejects, it never resolves.
-import { type CommitLogOffset, commitLogOffset, DrError } from '../../base/index.ts';
-import type { LogState } from './log-state.ts';
+import { type CommitLogOffset, commitLogOffset, DrError } from '../../../base/index.ts';
+import type { LogState } from '../log-state.ts';
 
 const NOT_STORED = 'the disk of the commit log had no room; nothing was kept';
 

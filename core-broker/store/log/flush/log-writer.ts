@@ -6,12 +6,12 @@
 // A full disk: what is not written goes back to who appended it (onFull), nothing more is taken, and the
 // writer asks the disk now and then, with zeros behind the end, whether it has room again. Another error
 // stops it for good.
-import { createLog, DrError, sleep } from '../../base/index.ts';
-import type { FlushDiskType } from '../door.ts';
-import { type FileLayer, isDiskFull, writeFully } from './file-layer.ts';
-import type { LogFile, LogFiles } from './log-files.ts';
-import type { LogState } from './log-state.ts';
-import type { Ring } from './ring.ts';
+import { createLog, DrError, sleep } from '../../../base/index.ts';
+import type { FlushDiskType } from '../../door.ts';
+import { type FileLayer, isDiskFull, writeFully } from '../file-layer.ts';
+import type { LogFile, LogFiles } from '../log-files.ts';
+import type { LogState } from '../log-state.ts';
+import type { Ring } from '../ring.ts';
 
 const BLOCKING_WRITE_BYTES_MAX = 256 * 1024;
 const COMMITS_IN_FLIGHT_MAX = 2;

@@ -1,10 +1,10 @@
 // fdatasync of the commit log in the background: moves `flushed` up to what was written.
 // Invariant: one run at a time; `flushed` grows only after every file in between was synced.
 // A sync that failed may have dropped dirty pages, so it is final: the store stops acknowledging.
-import { createLog, DrError } from '../../base/index.ts';
-import type { FileLayer } from './file-layer.ts';
-import type { LogFile, LogFiles } from './log-files.ts';
-import type { LogState } from './log-state.ts';
+import { createLog, DrError } from '../../../base/index.ts';
+import type { FileLayer } from '../file-layer.ts';
+import type { LogFile, LogFiles } from '../log-files.ts';
+import type { LogState } from '../log-state.ts';
 
 const log = createLog('store');
 
