@@ -2,6 +2,8 @@
 import type { FileLayer, Span } from '../../core-broker/store/log/file-layer.ts';
 import { systemFiles } from '../../core-broker/store/log/file-layer.ts';
 
+const SLEEP = new Int32Array(new SharedArrayBuffer(4));
+
 export class BrokenDisk implements FileLayer {
   /** Bytes that still fit; Infinity = a healthy disk. */
   roomBytes = Number.POSITIVE_INFINITY;
@@ -11,6 +13,10 @@ export class BrokenDisk implements FileLayer {
   shortBytes = Number.POSITIVE_INFINITY;
   /** Holds asynchronous writes back until release() is called, newest first. */
   isHeld = false;
+  /** How long a write on the loop is held, ms. */
+  loopHoldMs = 0;
+  loopWrites = 0;
+  poolWrites = 0;
   readonly #held: (() => void)[] = [];
 
   open(file: string, flags: number): number {
@@ -20,9 +26,12 @@ export class BrokenDisk implements FileLayer {
     systemFiles.truncate(fd, size);
   }
   writeSync(fd: number, bytes: Uint8Array, span: Span): number {
+    this.loopWrites++;
+    if (this.loopHoldMs > 0) Atomics.wait(SLEEP, 0, 0, this.loopHoldMs);
     return systemFiles.writeSync(fd, bytes, { ...span, length: this.#take(span.length) });
   }
   write(fd: number, bytes: Uint8Array, span: Span, done: Parameters<FileLayer['write']>[3]): void {
+    this.poolWrites++;
     const start = () => {
       try {
         systemFiles.write(fd, bytes, { ...span, length: this.#take(span.length) }, done);

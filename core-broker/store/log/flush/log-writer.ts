@@ -1,6 +1,6 @@
 // Brings the ring to the disk: one flush per loop turn.
-// ASYNC_FLUSH: one write() of everything pending, blocking when it is small, on the thread pool when
-// it is large (dirty throttling must not block the loop); acknowledged after the write.
+// ASYNC_FLUSH: one write() of everything pending, on the loop or on the thread pool (loop-writes.ts);
+// acknowledged after the write.
 // SYNC_FLUSH: one O_DSYNC write per commit, up to two in flight, acknowledged in order.
 // Invariant: `written` and `durable` only grow, in log order, after a write that reported every byte.
 // A full disk: what is not written goes back to who appended it (onFull), nothing more is taken, and the
@@ -12,8 +12,8 @@ import { type FileLayer, isDiskFull, writeFully } from '../file-layer.ts';
 import type { LogFile, LogFiles } from '../log-files.ts';
 import type { LogState } from '../log-state.ts';
 import type { Ring } from '../ring.ts';
+import { LoopWrites } from './loop-writes.ts';
 
-const BLOCKING_WRITE_BYTES_MAX = 256 * 1024;
 const COMMITS_IN_FLIGHT_MAX = 2;
 const COMMIT_BYTES_MAX = 4 * 1024 * 1024;
 const DISK_FULL_RETRY_MS = 100;
@@ -49,6 +49,7 @@ export class LogWriter {
   readonly #layer: FileLayer;
   readonly #isSync: boolean;
   readonly #listener: WriterListener;
+  readonly #loopWrites = new LoopWrites();
   #inFlight: Piece[] = [];
   #submitted = 0;
   #isScheduled = false;
@@ -115,11 +116,11 @@ export class LogWriter {
     if (this.#inFlight.length > 0 || state.written === state.end) return;
     while (state.written < state.end) {
       const piece = this.#nextPiece(state.written);
-      if (piece.to - piece.from > BLOCKING_WRITE_BYTES_MAX) {
+      if (!this.#loopWrites.mayWait(piece.to - piece.from)) {
         this.#submit(piece);
         return;
       }
-      this.#writeBlocking(piece);
+      this.#loopWrites.run(() => this.#writeBlocking(piece));
     }
     this.#listener.onProgress();
   }
