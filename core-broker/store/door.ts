@@ -140,6 +140,8 @@ export interface LookupKey {
 
 /** Told after a record was dispatched to its queue: wakes held pulls. */
 export interface ArrivalListener {
+  /** False: nobody behind it waits. Asked once per run of records; absent = always true. */
+  readonly isListening?: boolean;
   onArrival(queue: QueueRef, nextOffset: number, tagsCode: number): void;
 }
 

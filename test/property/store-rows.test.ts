@@ -110,8 +110,12 @@ const bothWays = (steps: Step[], cuts: number[]) => {
     topics: many.topics,
   };
   for (let i = 0; run.at < end; i++) {
-    run.left = cuts[i % cuts.length]!;
+    const cut = cuts[i % cuts.length]!;
+    const isBytes = i % 2 === 1;
+    run.left = isBytes ? end : cut;
+    run.until = isBytes ? many.state.dispatched + cut * words[run.at]! : Number.POSITIVE_INFINITY;
     many.dispatcher.enterRun(run);
+    expect(many.state.dispatched).toBeLessThanOrEqual(run.until);
     if (i % 3 === 1) many.table.writeOutNow();
   }
   const result = [many.content(), one.content()];
@@ -140,4 +144,38 @@ test('also in a queue of many times what it holds in memory', () => {
   });
   const [many, one] = bothWays(steps, [1024, 37]).map((content) => JSON.stringify(content));
   expect(many === one).toBe(true);
+});
+
+test('a run asks once who listens; who does not is not told', () => {
+  const side = new Side();
+  const heard: number[] = [];
+  let asked = 0;
+  let listens = false;
+  side.dispatcher.listen({
+    get isListening() {
+      asked++;
+      return listens;
+    },
+    onArrival: (_queue, next) => heard.push(next),
+  });
+  const words = new Int32Array(100);
+  const enterThree = (first: number) => {
+    let end = 0;
+    for (let n = first; n < first + 3; n++) {
+      const digest = Object.assign(new RecordDigest(), { size: SIZE, queueOffset: n });
+      writeRow(words, end, digest, 0);
+      end += rowLength(words, end);
+    }
+    const run = { words, at: 0, end, left: 3, until: Number.POSITIVE_INFINITY };
+    side.dispatcher.enterRun({ ...run, topics: side.topics });
+  };
+  enterThree(0);
+  listens = true;
+  enterThree(3);
+  listens = false;
+  enterThree(6);
+  // The first record of a queue takes the long way, which tells everybody.
+  expect(heard).toEqual([1, 4, 5, 6]);
+  expect(asked).toBe(3);
+  side.close();
 });

@@ -5,7 +5,7 @@
 // Source: DefaultHAService of Apache RocketMQ, behaviour only; the fence is ours.
 import * as net from 'node:net';
 import { createLog, DrError, gauge, listenProblem, type Service } from '../../base/index.ts';
-import type { MessageStore } from '../../store/index.ts';
+import type { ArrivalListener, MessageStore } from '../../store/index.ts';
 import { HaConnection, type HaFeed, type HaPeer } from './connection.ts';
 
 const log = createLog('ha');
@@ -30,7 +30,7 @@ export interface HaServerOptions {
   silenceMs: () => number;
 }
 
-export class HaServer implements Service {
+export class HaServer implements Service, ArrivalListener {
   readonly #options: HaServerOptions;
   readonly #feed: HaFeed;
   readonly #allow: net.BlockList | undefined;
@@ -51,7 +51,7 @@ export class HaServer implements Service {
     };
     options.store.onDurable(() => this.#wakeAll());
     // The end of a file has no arrival and a record may be dispatched after it is durable: both wake.
-    options.store.onArrival({ onArrival: () => this.#wakeSoon() });
+    options.store.onArrival(this);
     gauge({
       name: 'dr_ha_connections',
       help: 'peers on the HA port',
@@ -125,8 +125,13 @@ export class HaServer implements Service {
   }
 
   /** Called for every record: costs one test when a wake-up is already on its way. */
-  #wakeSoon(): void {
-    if (this.#isWaking || this.#connections.size === 0) return;
+  get isListening(): boolean {
+    return !this.#isWaking && this.#connections.size > 0;
+  }
+
+  /** Of the store: a record was dispatched. */
+  onArrival(): void {
+    if (!this.isListening) return;
     this.#isWaking = true;
     setImmediate(() => {
       this.#isWaking = false;

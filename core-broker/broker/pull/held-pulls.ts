@@ -63,6 +63,10 @@ export class HeldPulls implements PullHolder {
     return true;
   }
 
+  get isListening(): boolean {
+    return this.#count > 0;
+  }
+
   /** A message became readable: called for every record of a dispatch round. */
   onArrival(queue: QueueRef, nextOffset: number, tagsCode: number): void {
     if (this.#count === 0) return;

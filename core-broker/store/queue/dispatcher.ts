@@ -45,6 +45,8 @@ export class Dispatcher {
   readonly #index: IndexService | undefined;
   readonly #digester: Digester;
   readonly #listeners: ArrivalListener[] = [];
+  /** Those that hear of the run in hand. */
+  readonly #hearing: ArrivalListener[] = [];
   readonly #tag: TagWords = { high: 0, low: 0 };
   /** A row that enterRun takes the long way. */
   readonly #digest = new RecordDigest();
@@ -90,6 +92,7 @@ export class Dispatcher {
   enterRun(run: RowRun): void {
     const { words, topics, until } = run;
     const state = this.#state;
+    this.#askListeners();
     for (; run.left > 0 && run.at < run.end && words[run.at]! > 0; run.left--) {
       const { at } = run;
       if (state.dispatched + words[at]! > until) return;
@@ -104,6 +107,11 @@ export class Dispatcher {
     }
   }
 
+  #askListeners(): void {
+    this.#hearing.length = 0;
+    for (const each of this.#listeners) if (each.isListening !== false) this.#hearing.push(each);
+  }
+
   /** A row that is the next of its queue, which needs nothing first. False: nothing was done. */
   #enterRow(topic: Topic, words: Int32Array, at: number): boolean {
     const state = this.#state;
@@ -112,9 +120,9 @@ export class Dispatcher {
     if (queue === undefined || words[at + RowWord.isQueued] === 0) return false;
     const timeMs = longAt(words, at + RowWord.storeTimestamp);
     if (!queue.putRow(words, at, offset)) return false;
-    for (let i = 0; i < this.#listeners.length; i++) {
+    for (let i = 0; i < this.#hearing.length; i++) {
       const tagsCode = longAt(words, at + RowWord.tagsCode);
-      this.#listeners[i]!.onArrival(queue, queue.max, tagsCode);
+      this.#hearing[i]!.onArrival(queue, queue.max, tagsCode);
     }
     const keys = words[at + RowWord.keyCount]!;
     const index = this.#index;
