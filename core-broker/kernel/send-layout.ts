@@ -81,7 +81,8 @@ export const KERNEL_BYTES = 1_114_112;
 /** Type and length of the header as they stand in the frame. */
 export const SHAPE_TYPE = 0;
 export const SHAPE_HEADER = 4;
-export const SHAPE_BLOCK_COUNT = 8;
+/** Bytes of its blocks; text is only in some that follow each other, see below. */
+export const SHAPE_BLOCKS_END = 8;
 export const SHAPE_IS_BINARY = 12;
 /** Place in the header, length. */
 export const SHAPE_OPAQUE = 16;
@@ -104,6 +105,8 @@ export const SHAPE_REPLY_MAX = 92;
 /** Lengths of the pieces of a reply. */
 export const SHAPE_PIECES = 96;
 export const PIECES = 5;
+export const SHAPE_TEXT_FROM = 116;
+export const SHAPE_TEXT_END = 120;
 /** Copies that make the record behind its body: from the shape or the header, place there, length, exact. */
 export const SHAPE_COPY = 128;
 export const COPY_BYTES = 16;

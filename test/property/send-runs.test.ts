@@ -3,11 +3,10 @@
 // queues, index, answers; and what they count. Rolls of files, the end of the ring, split and damaged
 // frames, refused sends and a store that takes nothing for a while are all in the stream.
 import * as fs from 'node:fs';
-import * as path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { encodeRequest, formatMessageProperties } from '../../core-broker/protocol/index.ts';
 import type { Line } from '../support/send-line.ts';
-import { type SendWorld, sendWorld } from '../support/send-world.ts';
+import { filesOf, type SendWorld, sendWorld } from '../support/send-world.ts';
 import { tempFolder } from '../support/store-options.ts';
 
 const FRAMES = 130_000;
@@ -110,22 +109,6 @@ function stretch(kind: Kind, opaque: number): { bytes: Buffer; count: number } {
     frames.push(below(250) === 0 ? damaged(frame) : frame);
   }
   return { bytes: Buffer.concat(frames), count };
-}
-
-/** Every file that is derived from what was sent. */
-function filesOf(root: string): Map<string, Buffer> {
-  const found = new Map<string, Buffer>();
-  for (const folderName of ['commitlog', 'consumequeue', 'index']) {
-    const all = fs.readdirSync(path.join(root, folderName), {
-      recursive: true,
-      withFileTypes: true,
-    });
-    for (const each of all.filter((entry) => entry.isFile())) {
-      const file = path.join(each.parentPath, each.name);
-      found.set(path.relative(root, file), fs.readFileSync(file));
-    }
-  }
-  return found;
 }
 
 function countsOf({ built, store }: SendWorld) {

@@ -1,5 +1,6 @@
 // The send path of a broker in this process: a real store, the real dispatcher and connections without a
 // socket. One world may take runs of sends, another handles every frame by itself; the rest is the same.
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { BrokerDispatcher } from '../../core-broker/broker/dispatcher.ts';
 import { brokerConfig } from '../../core-broker/broker/index.ts';
@@ -69,3 +70,19 @@ const oneByOne = (inner: BrokerDispatcher): FrameListener => ({
   onClose: (connection) => inner.onClose(connection),
   onBatchEnd: () => inner.onBatchEnd(),
 });
+
+/** Every file that is derived from what was sent. */
+export function filesOf(root: string): Map<string, Buffer> {
+  const found = new Map<string, Buffer>();
+  for (const folderName of ['commitlog', 'consumequeue', 'index']) {
+    const all = fs.readdirSync(path.join(root, folderName), {
+      recursive: true,
+      withFileTypes: true,
+    });
+    for (const each of all.filter((entry) => entry.isFile())) {
+      const file = path.join(each.parentPath, each.name);
+      found.set(path.relative(root, file), fs.readFileSync(file));
+    }
+  }
+  return found;
+}

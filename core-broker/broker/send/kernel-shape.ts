@@ -128,17 +128,21 @@ function writeHole(bytes: Buffer, place: number, { start, length }: Hole): void 
 }
 
 function writeHeader(bytes: Buffer, facts: ShapeFacts): void {
-  const { header, mask } = facts;
+  const { header } = facts;
   // As in the frame, which the kernel reads as it stands.
   bytes.writeInt32BE(facts.typeAndLength, at.SHAPE_TYPE);
   bytes.writeInt32LE(header.length, at.SHAPE_HEADER);
-  bytes.writeInt32LE(Math.ceil(header.length / BLOCK), at.SHAPE_BLOCK_COUNT);
   bytes.writeInt32LE(facts.isBinary ? 1 : 0, at.SHAPE_IS_BINARY);
   writeHole(bytes, at.SHAPE_OPAQUE, facts.opaque);
   writeHole(bytes, at.SHAPE_QUEUE, facts.queueId);
   writeHole(bytes, at.SHAPE_BORN, facts.born);
+  writeBlocks(bytes, facts);
+}
+
+/** The header in blocks; text is only looked for in those from the first to the last value. */
+function writeBlocks(bytes: Buffer, { header, mask, texts }: ShapeFacts): void {
   const text = Buffer.alloc(header.length);
-  for (const { start, length } of facts.texts) text.fill(0xff, start, start + length);
+  for (const { start, length } of texts) text.fill(0xff, start, start + length);
   for (let from = 0, to = at.SHAPE_BLOCKS; from < header.length; from += BLOCK) {
     const end = from + BLOCK;
     header.copy(bytes, to, from, end);
@@ -146,6 +150,13 @@ function writeHeader(bytes: Buffer, facts: ShapeFacts): void {
     text.copy(bytes, to + 2 * BLOCK, from, end);
     to += at.BLOCK_BYTES;
   }
+  const placeOf = (block: number) => block * at.BLOCK_BYTES;
+  const first = text.indexOf(0xff);
+  const textFrom = first < 0 ? 0 : Math.floor(first / BLOCK);
+  const textEnd = Math.ceil((text.lastIndexOf(0xff) + 1) / BLOCK);
+  bytes.writeInt32LE(placeOf(textFrom), at.SHAPE_TEXT_FROM);
+  bytes.writeInt32LE(placeOf(textEnd), at.SHAPE_TEXT_END);
+  bytes.writeInt32LE(placeOf(Math.ceil(header.length / BLOCK)), at.SHAPE_BLOCKS_END);
 }
 
 function writeRecord(bytes: Buffer, lesson: ShapeLesson, copies: readonly Copy[]): void {

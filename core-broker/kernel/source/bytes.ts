@@ -7,6 +7,14 @@ export function copyLoose(to: usize, from: usize, length: usize): usize {
   return to + length;
 }
 
+/** For what mostly is two blocks or less: writes up to 32 bytes too many. @returns the place behind the bytes */
+export function copyShort(to: usize, from: usize, length: usize): usize {
+  v128.store(to, v128.load(from));
+  v128.store(to, v128.load(from, 16), 16);
+  for (let i: usize = 32; i < length; i += 16) v128.store(to + i, v128.load(from + i));
+  return to + length;
+}
+
 /** @returns the place behind the bytes */
 export function copyExact(to: usize, from: usize, length: usize): usize {
   const end = to + length;

@@ -3,13 +3,14 @@
 // The tables lie at TABLES; prepare() fills them once per memory.
 // AssemblyScript: TypeScript's syntax with WebAssembly's types. `npm run kernels` compiles it.
 import { BLOCK, braided, prepareBraid, SCRATCH } from './braid';
+import { preparePowers } from './java-hash';
 
 /** Sixteen tables of 256 words: [1024, 17408) of the memory belongs to this file, [256, 896) to braid.ts. */
 export const TABLES: usize = 1024;
 export const TABLES_END: usize = TABLES + 16 * 1024;
 const SLICE: usize = 1024;
 /** Below that the slices are quicker: a braid costs a few steps to end. */
-const BRAIDED_BYTES_MIN: usize = 320;
+const BRAIDED_BYTES_MIN: usize = 160;
 
 /** Fills the tables. */
 export function prepare(): void {
@@ -24,6 +25,7 @@ export function prepare(): void {
     store<u32>(TABLES + (n << 2), next);
   }
   prepareBraid(TABLES);
+  preparePowers();
 }
 
 /** Unsigned CRC-32 of bytes [from, to). */

@@ -37,7 +37,7 @@ import { copyExact, copyLoose, putInt, putLong } from './bytes';
 import { crc32 } from './crc32';
 import { javaHash } from './java-hash';
 
-const BLANK: u8 = 32;
+const BLANK: i8 = 32;
 
 /** Writes the record of the frame in hand, whose body ends at `stop`. */
 export function writeRecord(at: usize, shape: usize, header: usize, stop: usize): void {
@@ -84,17 +84,26 @@ export function noteKeys(shape: usize, header: usize, row: usize): bool {
   if (load<i32>(shape, SHAPE_KEYS) >= 0) {
     let start = header + load<usize>(shape, SHAPE_KEYS);
     const end = start + load<usize>(shape, SHAPE_KEYS + 4);
-    for (let at = start; at <= end; at++) {
-      if (at < end && load<u8>(at) !== BLANK) continue;
-      if (at > start) {
+    while (start < end) {
+      const stop = blankIn(start, end);
+      if (stop > start) {
         if (count === ROW_HASHES_MAX) return false;
-        count = noteKey(row, count, javaHash(prefix, start, at));
+        count = noteKey(row, count, javaHash(prefix, start, stop));
       }
-      start = at + 1;
+      start = stop + 1;
     }
   }
   store<usize>(row, count, ROW_KEYS);
   return true;
+}
+
+/** The first blank of [from, to), or `to`. */
+function blankIn(from: usize, to: usize): usize {
+  for (let at = from; at < to; at += 16) {
+    const blanks = i8x16.bitmask(i8x16.eq(v128.load(at), i8x16.splat(BLANK)));
+    if (blanks !== 0) return min<usize>(at + ctz<u32>(blanks), to);
+  }
+  return to;
 }
 
 function noteKey(row: usize, count: usize, hashed: u32): usize {

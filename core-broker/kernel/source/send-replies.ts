@@ -13,9 +13,12 @@ import {
   SHAPE_REPLY_HEAD,
   SHAPE_UNIQUE,
 } from '../send-layout';
-import { copyLoose, putInt } from './bytes';
+import { copyLoose, copyShort, putInt } from './bytes';
 
 const HEX_DIGITS: usize = 16;
+const EIGHT_DIGITS: u64 = 100000000;
+const ZEROS: u64 = (u64(0x30303030) << 32) | 0x30303030;
+const LAST_DIGIT: u64 = 0x0100000000000000;
 
 /** @returns the place behind the reply */
 export function writeReply(at: usize, shape: usize, header: usize): usize {
@@ -25,7 +28,7 @@ export function writeReply(at: usize, shape: usize, header: usize): usize {
   to = putNumber(piece(to, shape, 1), load<i64>(FRAME + FRAME_QUEUE_OFFSET));
   to = piece(to, shape, 2);
   const unique = header + load<usize>(shape, SHAPE_UNIQUE);
-  to = copyLoose(to, unique, load<usize>(shape, SHAPE_UNIQUE + 4));
+  to = copyShort(to, unique, load<usize>(shape, SHAPE_UNIQUE + 4));
   to = putNumber(piece(to, shape, 3), i64(load<i32>(FRAME + FRAME_OPAQUE)));
   to = piece(to, shape, 4);
   putInt(at, i32(to - at - 4));
@@ -35,7 +38,7 @@ export function writeReply(at: usize, shape: usize, header: usize): usize {
 
 function piece(to: usize, shape: usize, n: usize): usize {
   const length = load<usize>(shape + (n << 2), SHAPE_PIECES);
-  return copyLoose(to, shape + SHAPE_PIECE + n * PIECE_BYTES, length);
+  return copyShort(to, shape + SHAPE_PIECE + n * PIECE_BYTES, length);
 }
 
 /** Sixteen upper-case digits. */
@@ -67,33 +70,45 @@ function putHex(at: usize, value: i64): void {
 
 /** Decimal digits. @returns the place behind them */
 function putNumber(at: usize, value: i64): usize {
-  let to = at;
-  let rest = u64(value);
+  if (u64(value) < 10) {
+    store<u8>(at, u8(0x30 + value));
+    return at + 1;
+  }
   if (value < 0) {
-    store<u8>(to++, 0x2d);
-    rest = u64(-value);
+    store<u8>(at, 0x2d);
+    return putDigits(at + 1, u64(-value));
   }
-  if (rest < 10) {
-    store<u8>(to, u8(0x30 + rest));
-    return to + 1;
-  }
-  const end = to + digitsOf(rest);
-  let p = end;
-  while (rest > 0xffffffff) {
-    const next = rest / 10;
-    store<u8>(--p, u8(0x30 + (rest - next * 10)));
-    rest = next;
-  }
-  for (let small = u32(rest); p > to; ) {
-    const next = small / 10;
-    store<u8>(--p, u8(0x30 + (small - next * 10)));
-    small = next;
-  }
-  return end;
+  return putDigits(at, u64(value));
 }
 
-function digitsOf(value: u64): usize {
-  let digits: usize = 1;
-  for (let bound: u64 = 10; value >= bound && digits < 19; bound *= 10) digits++;
-  return digits;
+function putDigits(at: usize, value: u64): usize {
+  if (value < EIGHT_DIGITS) return putFirst(at, u32(value));
+  const high = value / EIGHT_DIGITS;
+  const low = u32(value - high * EIGHT_DIGITS);
+  if (high < EIGHT_DIGITS) return putEight(putFirst(at, u32(high)), low);
+  const highest = high / EIGHT_DIGITS;
+  const to = putFirst(at, u32(highest));
+  return putEight(putEight(to, u32(high - highest * EIGHT_DIGITS)), low);
+}
+
+function putEight(at: usize, value: u32): usize {
+  store<u64>(at, eightDigits(value) | ZEROS);
+  return at + 8;
+}
+
+/** Up to eight digits without leading zeros; writes eight bytes. */
+function putFirst(at: usize, value: u32): usize {
+  const digits = eightDigits(value);
+  const zeros = ctz<u64>(digits | LAST_DIGIT) & ~7;
+  store<u64>(at, (digits | ZEROS) >>> zeros);
+  return at + 8 - usize(zeros >>> 3);
+}
+
+/** One digit per byte, the first one lowest: halves, quarters and eighths of the number side by side. */
+function eightDigits(value: u32): u64 {
+  const fours = u64(value / 10000) | (u64(value % 10000) << 32);
+  const hundreds = ((fours * 10486) >>> 20) & 0x0000007f0000007f;
+  const twos = hundreds | ((fours - hundreds * 100) << 16);
+  const tens = ((twos * 103) >>> 10) & 0x000f000f000f000f;
+  return tens | ((twos - tens * 10) << 8);
 }
