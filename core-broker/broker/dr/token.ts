@@ -26,6 +26,8 @@ export class TokenMaker {
   readonly #fileSize: number;
   #running: RunningCrc = { fileStart: 0, end: 0, crc: 0 };
   #isWarming = false;
+  /** Why kept: a fresh one per read is memory outside the heap that drives V8 into full collections. */
+  #room: Buffer | undefined;
 
   constructor(from: { store: MessageStore; tables: MetadataTables; fileSize: number }) {
     this.#store = from.store;
@@ -87,6 +89,17 @@ export class TokenMaker {
   }
 
   async #advance(end: number): Promise<void> {
+    const room = this.#room ?? Buffer.allocUnsafeSlow(HA_READ_BYTES);
+    // A second call while this one runs takes one of its own.
+    this.#room = undefined;
+    try {
+      await this.#read(end, room);
+    } finally {
+      this.#room = room;
+    }
+  }
+
+  async #read(end: number, room: Buffer): Promise<void> {
     for (;;) {
       // Taken fresh each round: warm() and compute() may run at the same time, forget() in between.
       const before = this.#running;
@@ -94,6 +107,7 @@ export class TokenMaker {
       const bytes = await this.#store.readLog(
         before.end,
         Math.min(HA_READ_BYTES, end - before.end),
+        room,
       );
       if (bytes === undefined || bytes.length === 0) {
         throw new DrError('CORRUPT', `the log cannot be read at byte ${before.end}`);
