@@ -115,6 +115,14 @@ export class FileMessageStore implements MessageStore {
     this.#waiters.notify();
   }
 
+  sourceHas(end: number, heldMax: number): void {
+    this.#parts.exact.sourceHas(end, heldMax);
+  }
+
+  checkNow(): void {
+    this.#parts.exact.checkNow();
+  }
+
   uncheckedBytes(): number {
     return this.#parts.exact.uncheckedBytes;
   }
