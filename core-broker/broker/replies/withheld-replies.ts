@@ -11,12 +11,18 @@ const FIRST_ENTRIES = 64;
 /** A drained buffer larger than this is given back. */
 const KEEP_BYTES = 1024 * 1024;
 
-/** Replies one behind the other, with the log end each waits for, the place behind it and its opaque. */
+/**
+ * Replies one behind the other in bytes [start, end) of `memory`; of the first `count` entries of each array: the
+ * log end a reply waits for, the place behind it from `start` on, its opaque. Reused.
+ */
 export interface ReplyRun {
-  bytes: Buffer;
-  ends: Float64Array;
-  stops: Int32Array;
-  opaques: Int32Array;
+  readonly memory: Buffer;
+  readonly start: number;
+  end: number;
+  count: number;
+  readonly ends: Float64Array;
+  readonly stops: Int32Array;
+  readonly opaques: Int32Array;
 }
 
 export class WithheldReplies {
@@ -61,19 +67,26 @@ export class WithheldReplies {
     this.#timesMs[tail] = nowMs;
   }
 
-  /** hold() for every reply of a run; their places are relative to the first. */
-  holdRun({ bytes, ends, stops, opaques }: ReplyRun, nowMs: number): void {
-    const at = this.reserve(bytes.length);
-    const count = ends.length;
+  /** hold() for every reply of a run. */
+  holdRun(run: ReplyRun, nowMs: number): void {
+    const { start, count, ends, stops, opaques } = run;
+    const at = this.reserve(run.end - start);
     if (this.#tail + count > this.#ends.length) this.#growEntries(count);
     const tail = this.#tail;
-    this.buffer.set(bytes, at);
-    this.#ends.set(ends, tail);
-    this.#opaques.set(opaques, tail);
-    this.#timesMs.fill(nowMs, tail, tail + count);
-    for (let i = 0; i < count; i++) this.#stops[tail + i] = at + (stops[i] as number);
+    run.memory.copy(this.buffer, at, start, run.end);
+    const allEnds = this.#ends;
+    const allTimes = this.#timesMs;
+    const allStops = this.#stops;
+    const allOpaques = this.#opaques;
+    // Why a loop: runs are short, and views of the arrays cost more than their elements.
+    for (let i = 0; i < count; i++) {
+      allEnds[tail + i] = ends[i] as number;
+      allTimes[tail + i] = nowMs;
+      allStops[tail + i] = at + (stops[i] as number);
+      allOpaques[tail + i] = opaques[i] as number;
+    }
     this.#tail = tail + count;
-    this.#size = at + bytes.length;
+    this.#size = at + run.end - start;
   }
 
   /** Writes every reply whose record ends at or before `durableEnd`. */

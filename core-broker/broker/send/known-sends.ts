@@ -59,8 +59,9 @@ export class KnownSends {
     return undefined;
   }
 
-  forEachValid(use: (known: KnownSend) => void): void {
-    for (const each of this.#known) if (isValid(each)) use(each);
+  /** Also those that are valid no more. */
+  get all(): readonly KnownSend[] {
+    return this.#known;
   }
 
   /** A plain send that fitted nothing was appended. */
@@ -82,7 +83,9 @@ export class KnownSends {
   }
 }
 
-const isValid = ({ topic, config }: KnownSend): boolean => topic.config === config && !topic.isGone;
+/** Its topic is still what it was when the send was learned. */
+export const isValid = ({ topic, config }: KnownSend): boolean =>
+  topic.config === config && !topic.isGone;
 
 function learn({ chunk, view, topic, record, kernelShape }: Lesson): KnownSend | undefined {
   const { marks, properties, propertiesLength } = record;

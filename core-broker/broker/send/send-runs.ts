@@ -3,13 +3,13 @@
 // Invariant: whatever would be refused is left to the road that says why; the guard of the store is asked
 // once per run, in the tick of the run.
 import { DrError } from '../../base/index.ts';
-import { sendLayout as at } from '../../kernel/index.ts';
+import { sendLayout as at, type SendKernel } from '../../kernel/index.ts';
 import { Perm } from '../../protocol/index.ts';
 import type { MessageStore, TopicHandle } from '../../store/index.ts';
 import type { HandlerContext } from '../handler-context.ts';
 import type { Topic } from '../metadata/index.ts';
 import type { ReplyRelease, ReplyRun, Session } from '../replies/index.ts';
-import { type KnownSend, queuesOf } from './known-sends.ts';
+import { isValid, type KnownSend, queuesOf } from './known-sends.ts';
 
 const { CALL } = at;
 /** Nothing is read behind the memory of the frames. */
@@ -25,6 +25,7 @@ export class SendRuns {
   };
   /** What the call's shapes count for. */
   readonly #counted: Topic[] = [];
+  #replies: ReplyRun | undefined;
   /** Bytes [from, to) of the chunk lie in the kernel. */
   #chunk: Buffer | undefined;
   #from = 0;
@@ -71,24 +72,32 @@ export class SendRuns {
   /** @returns false when the connection has no shape for the kernel */
   #tellShapes(session: Session): boolean {
     const { topics, queueCounts } = this.#run;
-    topics.length = 0;
-    queueCounts.length = 0;
-    this.#counted.length = 0;
-    session.knownSends?.forEachValid((known) => this.#tellShape(known));
-    const next = topics.length;
+    const all = session.knownSends?.all ?? [];
+    let count = 0;
+    for (let i = 0; i < all.length; i++) {
+      if (this.#isTold(all[i] as KnownSend, count)) count++;
+    }
+    // Why not emptied before: an array that is cut to nothing gives its memory back.
+    if (topics.length > count) {
+      topics.length = count;
+      queueCounts.length = count;
+      this.#counted.length = count;
+    }
     const { ints } = this.#context.parts.store.sendKernel;
-    if (next < at.SHAPES_MAX) ints[shapeEntry(next)] = 0;
-    return next > 0;
+    if (count < at.SHAPES_MAX) ints[shapeEntry(count)] = 0;
+    return count > 0;
   }
 
-  #tellShape({ kernelShape, topic }: KnownSend): void {
-    if (kernelShape === undefined) return;
+  /** Makes it the `n`th shape of the call. @returns false when it is none for the kernel */
+  #isTold(known: KnownSend, n: number): boolean {
+    const { kernelShape, topic } = known;
+    if (kernelShape === undefined || !isValid(known)) return false;
     const { sendKernel } = this.#context.parts.store;
-    const { topics, queueCounts } = this.#run;
-    sendKernel.ints[shapeEntry(topics.length)] = sendKernel.place(kernelShape);
-    topics.push(topic.handle);
-    queueCounts.push(queuesOf(topic));
-    this.#counted.push(topic);
+    sendKernel.ints[shapeEntry(n)] = sendKernel.place(kernelShape);
+    this.#run.topics[n] = topic.handle;
+    this.#run.queueCounts[n] = queuesOf(topic);
+    this.#counted[n] = topic;
+    return true;
   }
 
   /** @returns where the frames begin in the kernel */
@@ -119,17 +128,25 @@ export class SendRuns {
   }
 
   #hold(session: Session, count: number): void {
-    const { sendKernel } = this.#context.parts.store;
-    const { ints, doubles, bytes } = sendKernel;
-    const run: ReplyRun = {
-      bytes: bytes.subarray(at.REPLIES, ints[(CALL + at.DONE_REPLY_END) / 4]),
-      ends: doubles.subarray(at.ENDS / 8, at.ENDS / 8 + count),
-      stops: ints.subarray(at.STOPS / 4, at.STOPS / 4 + count),
-      opaques: ints.subarray(at.OPAQUES / 4, at.OPAQUES / 4 + count),
-    };
-    session.replies.holdRun(run, this.#context.parts.clock.monotonicMs());
+    const { clock, store } = this.#context.parts;
+    this.#replies ??= repliesOf(store.sendKernel);
+    const run = this.#replies;
+    run.end = store.sendKernel.ints[(CALL + at.DONE_REPLY_END) / 4] as number;
+    run.count = count;
+    session.replies.holdRun(run, clock.monotonicMs());
     this.#release.held(session, run.ends[count - 1] as number);
   }
 }
+
+/** Where the kernel leaves its answers. */
+const repliesOf = ({ bytes, doubles, ints }: SendKernel): ReplyRun => ({
+  memory: bytes,
+  start: at.REPLIES,
+  end: at.REPLIES,
+  count: 0,
+  ends: doubles.subarray(at.ENDS / 8, at.ENDS / 8 + at.HOLDS_MAX),
+  stops: ints.subarray(at.STOPS / 4, at.STOPS / 4 + at.HOLDS_MAX),
+  opaques: ints.subarray(at.OPAQUES / 4, at.OPAQUES / 4 + at.HOLDS_MAX),
+});
 
 const shapeEntry = (n: number): number => (CALL + at.CALL_SHAPES + n * at.CALL_SHAPE_BYTES) / 4;

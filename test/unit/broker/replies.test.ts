@@ -47,6 +47,31 @@ describe('withheld replies', () => {
     expect(replies.count).toBe(0);
   });
 
+  test('of a run leave only when their own record is durable', () => {
+    const { connection: peer, written } = connection();
+    const replies = new WithheldReplies();
+    hold(replies, 'first', 5);
+    // What lies behind the entries that count is of an earlier run.
+    const run = {
+      memory: Buffer.from('--aabbbc--'),
+      start: 2,
+      end: 8,
+      count: 3,
+      ends: Float64Array.of(10, 20, 30, 1),
+      stops: Int32Array.of(2, 5, 6, 1),
+      opaques: Int32Array.of(7, 8, 9, 1),
+    };
+    replies.holdRun(run, 0);
+    replies.release(peer, 19);
+    expect(written.map(String)).toEqual(['firstaa']);
+    replies.holdRun({ ...run, start: 2, end: 4, count: 1, ends: Float64Array.of(40) }, 0);
+    expect(replies.count).toBe(3);
+    replies.release(peer, 29);
+    replies.release(peer, 39);
+    expect(written.map(String)).toEqual(['firstaa', 'bbb', 'c']);
+    expect(replies.takeOpaques()).toEqual([7]);
+  });
+
   test('keep their order when the buffer grows between releases', () => {
     const { connection: peer, written } = connection();
     const replies = new WithheldReplies();
