@@ -30,8 +30,6 @@ const ADMIN_TIMEOUT_MS = 5_000;
 /** The sample file is written at most this often. */
 const SAMPLE_FILE_MS = 1_000;
 const DRAIN_POLL_MS = 2;
-/** Part of `pendingBytesMax` that the sink may check later; the rest is for what is being checked. */
-const HELD_PART = 0.75;
 /** A metadata copy that failed is tried again after this, however rare the copies are. */
 const METADATA_RETRY_MS = 1_000;
 
@@ -142,7 +140,6 @@ class LogLink implements Link {
   async drain(to: number, timeoutMs: number): Promise<number> {
     const deadline = performance.now() + timeoutMs;
     while (this.#sink.validatedEnd() < to) {
-      this.#sink.checkNow();
       if (this.#state === 'failed') throw new DrError('REFUSED', this.#lastError ?? 'link failed');
       if (performance.now() >= deadline) {
         throw new DrError('TIMEOUT', `byte ${to} did not arrive within ${timeoutMs} ms`, {
@@ -166,7 +163,6 @@ class LogLink implements Link {
       lagMessages: lag.messages,
       lagBytes: lag.bytes,
       lagMs: Math.round(lag.ms),
-      uncheckedBytes: this.#sink.pendingBytes(),
       sampledAtMs: lag.sampledAtMs,
       haltedBy: this.#haltedBy,
       lastError: this.#lastError ?? this.#metadata.lastProblem,
@@ -186,8 +182,6 @@ class LogLink implements Link {
   }
 
   tailReport(standbyMax: (queue: string) => number): TailReport {
-    // A switch looks at the end: what is here is checked while the statement is made.
-    this.#sink.checkNow();
     const sample = this.#lag.sample;
     const queues = [...this.#lag.queueMaxima].map(([queue, sourceMax]) => ({
       queue,
@@ -301,8 +295,6 @@ class LogLink implements Link {
       log.debug('link.sample', 'no sample of the source', { error: DrError.from(reason).message });
       return;
     }
-    const heldMax = Math.floor(this.#config.pendingBytesMax * HELD_PART);
-    this.#sink.sourceHas(this.#lag.sample?.maxOffset ?? 0, heldMax);
     this.#judgeSample();
     await this.#keepSample();
   }

@@ -25,11 +25,6 @@ const shown = (name: string, help: string, value: (report: LinkReport) => number
 
 shown('dr_link_lag_messages', 'messages at the source that are not here', (r) => r.lagMessages);
 shown('dr_link_lag_bytes', 'log bytes at the source that are not here', (r) => r.lagBytes);
-shown(
-  'dr_link_unchecked_bytes',
-  'log bytes that are here and wait to be checked; they count as lag',
-  (r) => r.uncheckedBytes,
-);
 shown('dr_link_lag_seconds', 'age of the oldest message that is not here', (r) => r.lagMs / 1000);
 shown('dr_link_sample_age_seconds', 'age of the last sample of the source', (r) =>
   r.sampledAtMs === 0 ? -1 : (Date.now() - r.sampledAtMs) / 1000,

@@ -27,13 +27,6 @@ export interface ExactSink {
   append(offset: number, bytes: Buffer, epoch: Epoch): void;
   /** End of the last whole, CRC-checked record. */
   validatedEnd(): CommitLogOffset;
-  /**
-   * The source has bytes up to `end`: while it is far ahead the sink may take bytes at full speed and
-   * check up to `heldMax` of them later.
-   */
-  sourceHas(end: number, heldMax: number): void;
-  /** Somebody looks at validatedEnd(): what was taken is checked without waiting for more. */
-  checkNow(): void;
   /** Bytes taken but not yet checked; the link stops reading above its bound. */
   pendingBytes(): number;
   /** Resolves when pendingBytes is lower. @throws DrError CORRUPT */

@@ -176,9 +176,6 @@ function renderBroker(broker: StatusReport['brokers'][number]): string[] {
       `  link ${link.state} from ${link.source}: ${link.lagMessages} messages, ` +
         `${link.lagBytes} bytes, ${link.lagMs} ms behind`,
     );
-    if (link.uncheckedBytes > 0) {
-      lines.push(`  of these ${link.uncheckedBytes} bytes are here and wait to be checked`);
-    }
     if (link.lastError) lines.push(`  link error: ${link.lastError}`);
   }
   if (relay) lines.push(`  relays ${relay.connections} client connections to ${relay.target}`);

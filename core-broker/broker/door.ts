@@ -69,8 +69,6 @@ export interface StandbySink {
   position(): SinkEnd;
   append(offset: number, bytes: Buffer, epoch: Epoch): void;
   validatedEnd(): CommitLogOffset;
-  sourceHas(end: number, heldMax: number): void;
-  checkNow(): void;
   pendingBytes(): number;
   drained(): Promise<void>;
   checkedMore(): Promise<void>;

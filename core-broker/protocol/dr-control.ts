@@ -96,8 +96,6 @@ export interface LinkReport {
   source: string;
   lagMessages: number;
   lagBytes: number;
-  /** Part of lagBytes that is here and waits to be checked. */
-  uncheckedBytes: number;
   /** Age of the oldest source message not yet here, ms; 0 when level. */
   lagMs: number;
   /** When the numbers above were sampled at the source (wall clock ms); 0 = never. */

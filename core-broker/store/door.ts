@@ -217,13 +217,6 @@ export interface MessageStore {
    *   of bytes taken before)
    */
   appendExact(offset: number, bytes: Buffer, epoch: Epoch): void;
-  /**
-   * Link only: the source has bytes up to `end`. While far more of them come at full speed, up to `heldMax`
-   * wait in the files before they are checked; 0 = nothing is known, and nothing waits.
-   */
-  sourceHas(end: number, heldMax: number): void;
-  /** Link only: what was taken is checked without regard to what is still to come. */
-  checkNow(): void;
   /** Link only: bytes taken that wait to be checked. */
   uncheckedBytes(): number;
   /**

@@ -115,14 +115,6 @@ export class FileMessageStore implements MessageStore {
     this.#waiters.notify();
   }
 
-  sourceHas(end: number, heldMax: number): void {
-    this.#parts.exact.sourceHas(end, heldMax);
-  }
-
-  checkNow(): void {
-    this.#parts.exact.checkNow();
-  }
-
   uncheckedBytes(): number {
     return this.#parts.exact.uncheckedBytes;
   }

@@ -7,12 +7,6 @@
 import { DrError } from '../../core-broker/base/index.ts';
 
 export const HA_HEADER_BYTES = 12;
-/** Log bytes that are written whole, at a multiple of it, cost the file system a quarter less. */
-export const HA_BLOCK_BYTES = 256 * 1024;
-/** Less than this up to the end of a block is read together with the next one. */
-const SCRAP_BYTES = HA_BLOCK_BYTES / 16;
-/** Most that a read is asked for. */
-export const HA_READ_BYTES_MAX = HA_HEADER_BYTES + HA_BLOCK_BYTES + SCRAP_BYTES;
 /** A stock slave's read buffer is 4 MiB; a larger frame is garbage. */
 export const HA_FRAME_BYTES_MAX = 4 * 1024 * 1024;
 const WORD = 2 ** 32;
@@ -39,13 +33,6 @@ export class HaFrameReader {
   /** Offset of the next byte that is expected. */
   get next(): number {
     return this.#next;
-  }
-
-  /** Bytes to ask for, so that the log bytes of a full read end with a block; one frame may begin in it. */
-  get wanted(): number {
-    const left = HA_BLOCK_BYTES - (this.#next % HA_BLOCK_BYTES);
-    const body = left < SCRAP_BYTES ? left + HA_BLOCK_BYTES : left;
-    return this.#bodyLeft >= body ? body : body + HA_HEADER_BYTES - this.#headerBytes;
   }
 
   /**

@@ -2,13 +2,13 @@
 // the disk or the bandwidth cap asks for it, and notices when the peer is gone without a word.
 // The one idea: TCP's window is the queue. While we do not read, the source stops; nothing is buffered
 // here beyond one read. Ends exactly once, with the reason; the owner decides about reconnecting.
-// A read is asked for only as much as ends with a block of the log (ha-frames), so that the disk gets whole blocks.
 // Source: ours; one buffer (onread) makes no garbage, however much is copied.
 import * as net from 'node:net';
 import { DrError, sleep } from '../../core-broker/base/index.ts';
-import { encodeReport, HA_READ_BYTES_MAX, HaFrameReader } from './ha-frames.ts';
+import { encodeReport, HaFrameReader } from './ha-frames.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
+const READ_BYTES = 256 * 1024;
 const WATCH_MS = 250;
 
 export interface HaStreamOptions {
@@ -89,13 +89,12 @@ export class HaStream {
 
   #connect(): net.Socket {
     const { host, port } = splitAddress(this.#options.address);
-    const room = Buffer.allocUnsafeSlow(HA_READ_BYTES_MAX);
     const socket = net.connect({
       host,
       port,
       noDelay: true,
       onread: {
-        buffer: () => room.subarray(0, this.#frames.wanted),
+        buffer: Buffer.allocUnsafe(READ_BYTES),
         callback: (length, chunk) => this.#onRead(length, chunk as Buffer),
       },
     });

@@ -10,7 +10,7 @@ import { waitFor } from '../../cli/demo/process.ts';
 import { httpGet, layOutRegions, type RegionFiles, type Regions } from '../../cli/demo/regions.ts';
 import { openStore } from '../../core-broker/store/index.ts';
 import { recordSource, smallStoreOptions } from '../support/store-options.ts';
-import { cpuUsOf, jsonLines, peakRssMib, runCopy, startReceiver, touchMemory } from './programs.ts';
+import { cpuUsOf, jsonLines, peakRssMib, runCopy, startReceiver } from './programs.ts';
 import type { BenchOptions, BenchResult, Figure } from './report.ts';
 
 const ROUNDS = 5;
@@ -170,9 +170,7 @@ async function measure(options: BenchOptions, bodyBytes: number): Promise<Round[
     const count = options.rounds ?? (options.isQuick ? 1 : ROUNDS);
     for (let round = 1; round <= count; round++) {
       const cp = copyFiles(stage);
-      touchMemory(folder, bytes);
       const bare = await copyOverSocket(stage);
-      touchMemory(folder, bytes);
       const found = await catchUp(stage, end);
       rounds.push({ cp, ...bare, ...found });
       const shown = [cp, bare.loop, found.bytes, found.queues].map(Math.round).join(', ');

@@ -193,25 +193,6 @@ describe('halt', () => {
     await expect(stage.link().start()).rejects.toSatisfy((reason) => DrError.is(reason, 'FENCED'));
   });
 
-  test('the sink hears how far the source goes; who judges the end has it checked first', async () => {
-    stage.fill(100);
-    const { sink, source } = stage;
-    const link = stage.link({ pendingBytesMax: 4 * 1024 * 1024 });
-    await link.start();
-    const heldMax = 3 * 1024 * 1024;
-    await until(() => sink.known.end === source.log.end, 'the end of the source');
-    expect(sink.known.heldMax).toBe(heldMax);
-    await until(stage.isLevel, 'level');
-    expect(sink.checksAsked).toBe(0);
-    link.tailReport(() => 0);
-    expect(sink.checksAsked).toBe(1);
-    await expect(link.drain(source.log.end + 1, 50)).rejects.toThrow(/did not arrive/);
-    expect(sink.checksAsked).toBeGreaterThan(1);
-    sink.pending = 77;
-    expect(link.status().uncheckedBytes).toBe(77);
-    sink.drain();
-  });
-
   test('drain waits for the asked byte and says when it did not come', async () => {
     stage.fill(100);
     const link = stage.link();

@@ -24,10 +24,6 @@ export class MemorySink implements ExactSink {
   /** Set: pendingBytes() answers this. */
   pending = 0;
   flushGate: Promise<void> | undefined;
-  /** What the link said of its source last. */
-  known = { end: 0, heldMax: 0 };
-  /** Calls of checkNow(). */
-  checksAsked = 0;
   /** Set: bytes from here on are taken but wait to be checked. */
   heldFrom: number | undefined;
   #fault: DrError | undefined;
@@ -107,14 +103,6 @@ export class MemorySink implements ExactSink {
     this.#cutTo(at);
     this.#fault = new DrError('CORRUPT', `damaged record at ${at}`);
     for (const { reject } of this.#onChecked.splice(0)) reject(this.#fault);
-  }
-
-  sourceHas(end: number, heldMax: number): void {
-    this.known = { end, heldMax };
-  }
-
-  checkNow(): void {
-    this.checksAsked++;
   }
 
   pendingBytes(): number {

@@ -104,7 +104,6 @@ export class MiniLink implements LinkControl {
       source: this.source,
       lagMessages: 0,
       lagBytes: 0,
-      uncheckedBytes: 0,
       lagMs: 0,
       sampledAtMs: 0,
       haltedBy: this.haltedBy,

@@ -98,7 +98,6 @@ export class ModelBroker {
             source: this.source,
             lagMessages: lag / RECORD_BYTES,
             lagBytes: lag,
-            uncheckedBytes: 0,
             lagMs: lag > 0 ? TICK_MS : 0,
             sampledAtMs: this.sampledAtMs,
             haltedBy: this.haltedBy,

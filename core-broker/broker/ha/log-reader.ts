@@ -11,8 +11,6 @@ import type { MessageStore } from '../../store/index.ts';
 
 export const HA_READ_BYTES = 1024 * 1024;
 const READS_IN_FLIGHT = 2;
-/** Full pieces end at a multiple of it, so that whoever copies them writes whole pages. */
-const ALIGN_BYTES = 256 * 1024;
 /** Two being read, one or two on their way out. */
 const BUFFERS_MAX = 4;
 
@@ -87,7 +85,8 @@ export class LogReader {
       if (offset >= end || offset < minOffset - (minOffset % this.#fileSize)) return;
       const buffer = this.#takeBuffer();
       if (buffer === undefined) return;
-      const length = this.#lengthAt(offset, end);
+      const fileEnd = offset - (offset % this.#fileSize) + this.#fileSize;
+      const length = Math.min(this.#pieceBytesMax, fileEnd - offset, end - offset);
       const outcome = this.#store.readLog(offset, length, buffer).then(
         (bytes): Outcome => ({ bytes }),
         (failure: unknown): Outcome => ({ failure }),
@@ -95,14 +94,6 @@ export class LogReader {
       this.#pending.push({ offset, length, buffer, outcome });
       this.#ahead = offset + length;
     }
-  }
-
-  /** Bytes of the piece at `offset` of a log that ends at `end`. */
-  #lengthAt(offset: number, end: number): number {
-    const left = Math.min(offset - (offset % this.#fileSize) + this.#fileSize, end) - offset;
-    if (left <= this.#pieceBytesMax) return left;
-    const over = (offset + this.#pieceBytesMax) % ALIGN_BYTES;
-    return this.#pieceBytesMax - (over < this.#pieceBytesMax ? over : 0);
   }
 
   #takeBuffer(): Buffer | undefined {

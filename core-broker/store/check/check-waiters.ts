@@ -11,11 +11,6 @@ export class CheckWaiters {
   #more: Waiter[] = [];
   #settled: (() => void)[] = [];
 
-  /** Somebody waits for all of it. */
-  get isAwaited(): boolean {
-    return this.#settled.length > 0;
-  }
-
   more(): Promise<void> {
     return new Promise((resolve, reject) => this.#more.push({ resolve, reject }));
   }

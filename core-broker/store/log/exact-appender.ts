@@ -2,8 +2,7 @@
 // Checked at once (little traffic): check every whole record in memory → write → dispatch. Damaged bytes
 // do not reach the disk. A record cut by the end of a piece waits in `carry` for its rest.
 // Ahead (bulk): write as it comes; another thread checks what is in the files (check/log-checker) and
-// hands digests back. Until a record was checked it is in no queue and before no end that is told. The
-// checker may be told later of what is in the files (check/hold-back), never the other way round.
+// hands digests back. Until a record was checked it is in no queue and before no end that is told.
 // Order: a note that unchecked bytes may stand in the files is durable before the first of them is there,
 // so that recovery knows damage of the link from damage of the disk.
 // Invariant: after any error the end is the validated end again, nothing stands in the files behind it,
@@ -11,7 +10,6 @@
 // Source: ours; the HA stream may split records anywhere.
 import { DrError } from '../../base/index.ts';
 import { CheckWaiters } from '../check/check-waiters.ts';
-import { HoldBack } from '../check/hold-back.ts';
 import { type CheckerParts, LogChecker } from '../check/log-checker.ts';
 import { RECORD_BYTES_MAX } from '../check/log-follower.ts';
 import type { Dispatcher } from '../queue/dispatcher.ts';
@@ -63,11 +61,6 @@ export class ExactAppender {
   readonly #allowUnchecked: (from: number) => void;
   readonly #checker: LogChecker;
   readonly #waiters = new CheckWaiters();
-  readonly #hold = new HoldBack({
-    announce: (end) => this.#checker.extend(end),
-    isAwaited: () => this.#waiters.isAwaited,
-    nowMs: () => performance.now(),
-  });
   readonly #batch: RecordCursor[];
   readonly #checked: Checked = {
     isCarryDone: false,
@@ -129,22 +122,9 @@ export class ExactAppender {
     else this.#appendChecked(bytes);
   }
 
-  /** What the link knows of its source: how far it goes, and how much may wait to be checked. */
-  sourceHas(end: number, heldMax: number): void {
-    this.#hold.sourceHas(end, heldMax);
-  }
-
-  /** Gives everything taken to the checker. */
-  checkNow(): void {
-    this.#hold.release();
-  }
-
   /** Resolves when all that was taken is checked and dispatched, or found damaged. */
   settled(): Promise<void> {
-    if (!this.#isChecking) return Promise.resolve();
-    const settled = this.#waiters.settled();
-    this.#hold.release();
-    return settled;
+    return this.#isChecking ? this.#waiters.settled() : Promise.resolve();
   }
 
   /**
@@ -161,7 +141,6 @@ export class ExactAppender {
     const state = this.#state;
     // Order: the checker leaves the files before they are cut.
     this.#checker.halt();
-    this.#hold.drop();
     this.#isAhead = false;
     this.#fault = undefined;
     this.#carryLength = 0;
@@ -184,17 +163,12 @@ export class ExactAppender {
 
   /** The log is no copy any more: local records follow the validated end. */
   leave(): Promise<void> {
-    this.#hold.sourceHas(0, 0);
     this.rewind();
     return this.#checker.close();
   }
 
   get #isChecking(): boolean {
-    return this.#isAhead && !this.#isAllChecked;
-  }
-
-  get #isAllChecked(): boolean {
-    return this.#checker.isIdle && this.#hold.held === 0;
+    return this.#isAhead && !this.#checker.isIdle;
   }
 
   #appendChecked(bytes: Buffer): void {
@@ -228,7 +202,6 @@ export class ExactAppender {
     this.#skip = 0;
     // What was checked in small pieces is no progress of the bulk.
     this.#told = dispatched;
-    this.#hold.begin(end);
     this.#checker.begin(dispatched, end);
     return true;
   }
@@ -249,11 +222,11 @@ export class ExactAppender {
       if (isDiskFull(reason)) throw DrError.from(reason);
       throw reason;
     }
-    this.#hold.take(state.end);
+    this.#checker.extend(state.end);
   }
 
   #onChecked(): void {
-    const isIdle = this.#isAllChecked;
+    const isIdle = this.#checker.isIdle;
     const { dispatched, end } = this.#state;
     // At a record's end with nothing on its way: small traffic is checked at once again.
     if (isIdle && dispatched === end) this.#isAhead = false;

@@ -3,9 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   encodeReport,
-  HA_BLOCK_BYTES,
   HA_FRAME_BYTES_MAX,
-  HA_READ_BYTES_MAX,
   HaFrameReader,
 } from '../../../replicator/stream/ha-frames.ts';
 
@@ -97,59 +95,6 @@ describe('HA frames', () => {
     expect(() => reader.feed(bytes, bytes.length)).toThrow('disk full');
     expect(reader.next).toBe(0);
     mayTake = true;
-  });
-
-  test('reads as long as wanted end with a block, whatever was read before', () => {
-    const pieces: [number, number][] = [];
-    const start = 5 * HA_BLOCK_BYTES + 1;
-    const reader = new HaFrameReader(start, {
-      onBytes: (offset, { length }) => pieces.push([offset, offset + length]),
-    });
-    const first = 4 * HA_BLOCK_BYTES - 1;
-    const bodies = [first, 4 * HA_BLOCK_BYTES, 4 * HA_BLOCK_BYTES];
-    let at = start;
-    const stream = Buffer.concat(
-      bodies.map((length) => {
-        at += length;
-        return frame(at - length, Buffer.alloc(length));
-      }),
-    );
-    for (let from = 0, turn = 0; from < stream.length; turn++) {
-      // Now and then the socket has less.
-      const size = Math.min(
-        reader.wanted,
-        stream.length - from,
-        turn % 4 === 2 ? 100_000 : 2 ** 30,
-      );
-      reader.feed(stream.subarray(from), size);
-      from += size;
-    }
-    const whole = pieces.filter(([from, to]) => to - from === HA_BLOCK_BYTES);
-    expect(whole.length).toBeGreaterThan(5);
-    for (const [from] of whole) expect(from % HA_BLOCK_BYTES).toBe(0);
-    const cut = pieces.filter(([, to]) => to % HA_BLOCK_BYTES !== 0);
-    expect(cut.length).toBeLessThan(5);
-  });
-
-  test('wanted is never nothing and never more than there is room for', () => {
-    const sizes = fc.array(fc.nat(3 * HA_BLOCK_BYTES), { minLength: 1, maxLength: 5 });
-    fc.assert(
-      fc.property(sizes, fc.nat(2 ** 40), fc.nat(HA_BLOCK_BYTES), (bodies, start, part) => {
-        const reader = new HaFrameReader(start, { onBytes: () => undefined });
-        let at = start;
-        for (const length of bodies) {
-          const bytes = frame(at, Buffer.alloc(length));
-          const cut = Math.min(part, bytes.length);
-          for (const piece of [bytes.subarray(0, cut), bytes.subarray(cut)]) {
-            reader.feed(piece, piece.length);
-            expect(reader.wanted).toBeGreaterThan(0);
-            expect(reader.wanted).toBeLessThanOrEqual(HA_READ_BYTES_MAX);
-          }
-          at += length;
-        }
-      }),
-      { numRuns: 30 },
-    );
   });
 
   test('a report is a big-endian int64', () => {

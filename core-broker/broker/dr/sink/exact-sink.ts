@@ -60,14 +60,6 @@ export class StoreSink implements StandbySink {
     return this.#store.validatedEnd();
   }
 
-  sourceHas(end: number, heldMax: number): void {
-    this.#store.sourceHas(end, heldMax);
-  }
-
-  checkNow(): void {
-    this.#store.checkNow();
-  }
-
   pendingBytes(): number {
     return this.#store.uncheckedBytes();
   }
