@@ -1,7 +1,7 @@
 // Brings the ring to the disk: one flush per loop turn.
 // ASYNC_FLUSH: one write() of everything pending, on the loop or on the thread pool (loop-writes.ts);
 // acknowledged after the write.
-// SYNC_FLUSH: one O_DSYNC write per commit, up to two in flight, acknowledged in order.
+// SYNC_FLUSH: one O_DSYNC write per commit, up to three in flight, acknowledged in order.
 // Invariant: `written` and `durable` only grow, in log order, after a write that reported every byte.
 // A full disk: what is not written goes back to who appended it (onFull), nothing more is taken, and the
 // writer asks the disk now and then, with zeros behind the end, whether it has room again. Another error
@@ -14,7 +14,8 @@ import type { LogState } from '../log-state.ts';
 import type { Ring } from '../ring.ts';
 import { LoopWrites } from './loop-writes.ts';
 
-const COMMITS_IN_FLIGHT_MAX = 2;
+/** The thread pool has four threads: one is left for everybody else. */
+const COMMITS_IN_FLIGHT_MAX = 3;
 const COMMIT_BYTES_MAX = 4 * 1024 * 1024;
 const DISK_FULL_RETRY_MS = 100;
 /** Room that must be there before appends are taken again; it stays allocated for them. */
