@@ -56,7 +56,7 @@ describe('tidy', () => {
     expect([...bad, ...notKebab]).toEqual([]);
   });
 
-  test('nothing is left undone: no TODO without an issue, no FIXME, no skipped or focused test', () => {
+  test('nothing is left undone: no mark of open work without its issue, no test that is left out or runs alone', () => {
     const self = 'test/tidy.test.ts';
     const marks = /\bTODO(?! #\d)|\bFIXME\b|\b(?:it|test|describe)\.(?:skip|only|todo)\(/;
     const found = everything

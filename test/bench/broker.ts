@@ -1,8 +1,8 @@
 // SEND against a null server: `dr broker` as shipped, two of them (ASYNC_FLUSH and SYNC_FLUSH), each
 // round with empty stores. Within a round every case runs null server, ASYNC, SYNC one after the other,
 // so that a busy minute of the machine hits all three alike; ratios are taken per round. Before a store grows
-// the memory for it is touched: the null server needs none, and a host's price for it is not the broker's. Loads are
-// short for the same reason: what a host leaves a guest untouched in advance is bounded, so many rounds instead.
+// the memory for it is touched: the null server needs none, and a host's price for it is not the broker's. A host
+// keeps only so much memory ready for its guests; short loads in many rounds stay below it.
 // Invariant: an answer other than success fails the bench; nothing is measured that was refused.
 import * as fs from 'node:fs';
 import { runProgram, type Server, startBroker, startNullServer, touchMemory } from './programs.ts';

@@ -124,7 +124,7 @@ export class HaServer implements Service, ArrivalListener {
     return 'address is not in the allow-list of the HA port';
   }
 
-  /** Called for every record: costs one test when a wake-up is already on its way. */
+  /** Of the store; false while a wake-up is already on its way: asked for every run, it spares the calls. */
   get isListening(): boolean {
     return !this.#isWaking && this.#connections.size > 0;
   }
