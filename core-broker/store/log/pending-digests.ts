@@ -11,27 +11,21 @@ import { indexKeys } from '../queue/digest/index-keys.ts';
 import { RecordDigest } from '../queue/digest/record-digest.ts';
 import type { Topic } from '../queue/topic-table.ts';
 import type { LogState } from './log-state.ts';
-import { isOutsideQueues } from './record-bytes.ts';
+import { isOutsideQueues, isRecordAt } from './record-bytes.ts';
 import type { Ring } from './ring.ts';
 
 /** Power of two; more than one loop turn appends under heavy load. */
 const SLOTS = 4096;
 
-export interface PendingDigest {
+interface PendingDigest {
   topic: Topic | undefined;
   bodyCrc: number;
   readonly digest: RecordDigest;
 }
 
 /** True when the digest was made of the very record at `at` of the ring. */
-export function isOf({ digest, bodyCrc }: PendingDigest, { view }: Ring, at: number): boolean {
-  return (
-    view.getInt32(at) === digest.size &&
-    view.getInt32(at + 8) === bodyCrc &&
-    view.getInt32(at + 24) === (digest.queueOffset | 0) &&
-    view.getInt32(at + 32) === (digest.physicalOffset | 0)
-  );
-}
+const isOf = ({ digest, bodyCrc }: PendingDigest, { view }: Ring, at: number): boolean =>
+  isRecordAt(view, at, digest) && view.getInt32(at + 8) === bodyCrc;
 
 export class PendingDigests {
   readonly #ring: Ring;

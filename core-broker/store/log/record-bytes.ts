@@ -41,6 +41,19 @@ export const int32At = (buf: Uint8Array, at: number): number =>
 export const int64At = (buf: Uint8Array, at: number): number =>
   int32At(buf, at) * WORD + (int32At(buf, at + 4) >>> 0);
 
+/** What tells one record of a log from another at the same place. */
+export interface RecordPlace {
+  size: number;
+  queueOffset: number;
+  physicalOffset: number;
+}
+
+/** True when the record at `at` has that size and those offsets; the low words of the offsets are compared. */
+export const isRecordAt = (view: DataView, at: number, of: RecordPlace): boolean =>
+  view.getInt32(at) === of.size &&
+  view.getInt32(at + 24) === (of.queueOffset | 0) &&
+  view.getInt32(at + 32) === (of.physicalOffset | 0);
+
 /** Cheaper than Buffer.writeInt32BE, which checks ranges for every value. */
 export function writeInt32(buf: Uint8Array, at: number, value: number): void {
   buf[at] = value >>> 24;

@@ -5,10 +5,11 @@
 // on, the first of them is compared with the ring (size, offsets) before any is used, and all rows are
 // forgotten when the log was cut: a record that takes the place of another may equal it.
 import { type SendKernel, sendLayout } from '../../../kernel/index.ts';
-import { RowWord, rowLength } from '../../queue/digest/record-row.ts';
+import { longAt, RowWord, rowLength } from '../../queue/digest/record-row.ts';
 import type { RowRun } from '../../queue/dispatcher.ts';
 import type { TopicTable } from '../../queue/topic-table.ts';
 import type { LogState } from '../log-state.ts';
+import { isRecordAt } from '../record-bytes.ts';
 import type { Ring } from '../ring.ts';
 
 const FIRST = sendLayout.ROWS / 4;
@@ -32,6 +33,8 @@ export class DigestRows {
   readonly #ring: Ring;
   readonly #state: LogState;
   readonly #words: Int32Array;
+  /** Of the first row of a run; reused. */
+  readonly #place = { size: 0, queueOffset: 0, physicalOffset: 0 };
   /** What the pump gets; reused. */
   readonly #lent: RowRun;
   #runs: Run[] = [];
@@ -110,13 +113,11 @@ export class DigestRows {
   }
 
   #isOf(run: Run, at: number): boolean {
-    const { view } = this.#ring;
-    const words = this.#words;
-    return (
-      view.getInt32(at) === words[run.at] &&
-      view.getInt32(at + 24) === words[run.at + RowWord.queueOffset + 1] &&
-      view.getInt32(at + 32) === (run.offset | 0)
-    );
+    const place = this.#place;
+    place.size = this.#words[run.at]!;
+    place.queueOffset = longAt(this.#words, run.at + RowWord.queueOffset);
+    place.physicalOffset = run.offset;
+    return isRecordAt(this.#ring.view, at, place);
   }
 
   #drop(): void {
