@@ -144,7 +144,6 @@ export class DispatchPump {
   #enterRows(rows: RowRun): number | 'cut' {
     const state = this.#state;
     const from = state.dispatched;
-    rows.until = state.written;
     try {
       this.#dispatcher.enterRun(rows);
     } finally {

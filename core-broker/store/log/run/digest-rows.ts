@@ -72,7 +72,7 @@ export class DigestRows {
   }
 
   /**
-   * The rows from the record at `offset` on, which stands at `at` of the ring.
+   * The rows from the record at `offset` on, which stands at `at` of the ring; up to what is written.
    * @returns a reused object, to be entered and given to taken(); undefined = that record has no row
    */
   of(offset: number, at: number): RowRun | undefined {
@@ -88,6 +88,7 @@ export class DigestRows {
     lent.at = run.at;
     lent.end = run.end;
     lent.left = run.end;
+    lent.until = this.#state.written;
     return lent;
   }
 
