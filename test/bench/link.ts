@@ -12,6 +12,7 @@ import { openStore } from '../../core-broker/store/index.ts';
 import { recordSource, smallStoreOptions } from '../support/store-options.ts';
 import { cpuUsOf, jsonLines, peakRssMib, runCopy, startReceiver } from './programs.ts';
 import type { BenchOptions, BenchResult, Figure } from './report.ts';
+import { onWarmMemory } from './warm-memory.ts';
 
 const ROUNDS = 5;
 const LOG_BYTES = 2 * 1024 ** 3;
@@ -20,6 +21,10 @@ const FILE_BYTES = 1024 ** 3;
 /** Room that is left at the end, so that the log fills whole files and no third one. */
 const SPARE_BYTES = 4 * 1024 ** 2;
 const QUEUES = 8;
+/** Queues and index of a copy take that much more. */
+const DERIVED_SHARE = 0.15;
+/** Folder of the bare copy. */
+const BARE = 'loop';
 /** Of both ends of the log, to see whether they are copied; less than a record, and not zeros. */
 const PROBE_BYTES = 64;
 
@@ -91,7 +96,7 @@ function copyFiles({ regions, bytes }: Stage): number {
 
 async function copyOverSocket(stage: Stage): Promise<Pick<Round, 'loop' | 'loopCpu'>> {
   const { regions, bytes, fileBytes } = stage;
-  const into = path.join(regions.folder, 'loop');
+  const into = path.join(regions.folder, BARE);
   fs.mkdirSync(into);
   const receiver = await startReceiver(regions.folder, into, fileBytes);
   const files = fs.readdirSync(logOf(regions.east)).sort();
@@ -184,11 +189,16 @@ async function measure(options: BenchOptions, bodyBytes: number): Promise<Round[
     const isReady = async () => (await httpGet(regions.east.http, '/health/ready'))?.status === 200;
     await waitFor('east to open', isReady, { timeoutMs: 60_000 });
     const end = (await statusOf(regions.east))?.maxOffset ?? 0;
+    const warm = (into: string) => ({
+      holdIn: folder,
+      folder: into,
+      bytes: bytes * (1 + DERIVED_SHARE),
+    });
     const count = options.rounds ?? (options.isQuick ? 1 : ROUNDS);
     for (let round = 1; round <= count; round++) {
       const cp = copyFiles(stage);
-      const bare = await copyOverSocket(stage);
-      const found = await catchUp(stage, end);
+      const bare = await onWarmMemory(warm(path.join(folder, BARE)), () => copyOverSocket(stage));
+      const found = await onWarmMemory(warm(regions.west.store), () => catchUp(stage, end));
       rounds.push({ cp, ...bare, ...found });
       const shown = [cp, bare.loop, found.bytes, found.queues].map(Math.round).join(', ');
       const what = 'cp, loop, link bytes, with queues';
