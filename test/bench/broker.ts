@@ -5,8 +5,9 @@
 // keeps only so much memory ready for its guests; short loads in many rounds stay below it.
 // Invariant: an answer other than success fails the bench; nothing is measured that was refused.
 import * as fs from 'node:fs';
-import { runProgram, type Server, startBroker, startNullServer, touchMemory } from './programs.ts';
+import { runProgram, type Server, startBroker, startNullServer } from './programs.ts';
 import type { BenchOptions, BenchResult, Figure, Goal } from './report.ts';
+import { touchMemory } from './warm-memory.ts';
 
 const ROUNDS = 9;
 const SECONDS = 0.6;

@@ -9,6 +9,7 @@ import * as path from 'node:path';
 import { waitFor } from '../../cli/demo/process.ts';
 import { httpGet, layOutRegions, type RegionFiles, type Regions } from '../../cli/demo/regions.ts';
 import { openStore } from '../../core-broker/store/index.ts';
+import { mappedFileName } from '../../core-broker/store/layout.ts';
 import { recordSource, smallStoreOptions } from '../support/store-options.ts';
 import { cpuUsOf, jsonLines, peakRssMib, runCopy, startReceiver } from './programs.ts';
 import type { BenchOptions, BenchResult, Figure } from './report.ts';
@@ -121,7 +122,7 @@ interface LinkNow {
  * Why not asked of the standby: an answer every 20 ms would take the time of the thread that is measured.
  */
 function isCopied({ regions, fileBytes }: Stage, from: number): boolean {
-  const name = String(from - (from % fileBytes)).padStart(20, '0');
+  const name = mappedFileName(from - (from % fileBytes));
   const [copy, log] = [regions.west, regions.east].map((region) =>
     bytesAt(path.join(logOf(region), name), from % fileBytes),
   ) as [Buffer, Buffer];

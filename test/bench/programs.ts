@@ -104,22 +104,6 @@ export function startBroker({ name, folder, lines = [], nodeOptions = [] }: Brok
   });
 }
 
-const TOUCH_BYTES = 1024 * 1024;
-
-/**
- * Makes the machine's memory ready for a file of `bytes`: writes one and removes it. Why: a virtual machine gives
- * free memory back to its host within seconds, and a page touched for the first time costs six to seven us there
- * instead of one, in any program that writes files.
- */
-export function touchMemory(folder: string, bytes: number): void {
-  const file = path.join(folder, 'touched');
-  const piece = Buffer.alloc(TOUCH_BYTES, 'x');
-  const fd = fs.openSync(file, 'w');
-  for (let at = 0; at < bytes; at += TOUCH_BYTES) fs.writeSync(fd, piece);
-  fs.closeSync(fd);
-  fs.rmSync(file);
-}
-
 /** Runs a program of this folder to its end and reads its one JSON line. */
 export async function runProgram(name: string, args: string[]): Promise<Record<string, unknown>> {
   const { stdout } = await run(process.execPath, [benchProgram(name), ...args]);

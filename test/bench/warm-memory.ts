@@ -1,7 +1,7 @@
 // Memory for what a bench lets others write. A guest gives memory that lies free back to its host within seconds,
 // at once what is more than a GiB of it, and then the first touch of a page costs eight times the write of a warm one:
-// a price of the host that hits who writes later or longer, whatever its program does. So as much memory as will
-// be needed is held in the page cache by files of the bench, which go as the measured files grow.
+// a price of the host that hits who writes later or longer, whatever its program does. So memory is written by files
+// of the bench first, which go before a short load (touchMemory) or as the measured files grow (onWarmMemory).
 // Why files: memory of a process comes from other free lists than that of a page cache and warms nothing for it.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -19,6 +19,13 @@ export interface WarmOptions {
   folder: string;
   /** What they take at most. */
   bytes: number;
+}
+
+/** Makes memory ready for files of `bytes`, less than a GiB, that are written at once. */
+export function touchMemory(folder: string, bytes: number): void {
+  const file = path.join(folder, 'touched');
+  fill(file, bytes);
+  fs.rmSync(file);
 }
 
 /** Runs `write` while the memory its files need is given free ahead of it. */
@@ -42,15 +49,18 @@ export async function onWarmMemory<T>(options: WarmOptions, write: () => Promise
 }
 
 /** @returns files whose pages are in the page cache */
-function hold(folder: string, bytes: number): string[] {
-  const text = Buffer.alloc(WRITE_BYTES, 'x');
-  return Array.from({ length: Math.ceil(bytes / PIECE_BYTES) }, (_, n) => {
+const hold = (folder: string, bytes: number): string[] =>
+  Array.from({ length: Math.ceil(bytes / PIECE_BYTES) }, (_, n) => {
     const file = path.join(folder, `held-${n}`);
-    const fd = fs.openSync(file, 'w');
-    for (let at = 0; at < PIECE_BYTES; at += WRITE_BYTES) fs.writeSync(fd, text);
-    fs.closeSync(fd);
+    fill(file, PIECE_BYTES);
     return file;
   });
+
+function fill(file: string, bytes: number): void {
+  const text = Buffer.alloc(WRITE_BYTES, 'x');
+  const fd = fs.openSync(file, 'w');
+  for (let at = 0; at < bytes; at += WRITE_BYTES) fs.writeSync(fd, text);
+  fs.closeSync(fd);
 }
 
 /** What the files of a folder take, holes not counted. */
