@@ -6,9 +6,10 @@ import { SendKernel, sendLayout } from '../../../core-broker/kernel/index.ts';
 import { LogState } from '../../../core-broker/store/log/log-state.ts';
 import { Ring } from '../../../core-broker/store/log/ring.ts';
 import { DigestRows } from '../../../core-broker/store/log/run/digest-rows.ts';
+import { DelayLevels } from '../../../core-broker/store/queue/digest/delay-levels.ts';
 import { RecordDigest } from '../../../core-broker/store/queue/digest/record-digest.ts';
 import { rowLength, writeRow } from '../../../core-broker/store/queue/digest/record-row.ts';
-import type { RowRun } from '../../../core-broker/store/queue/dispatcher.ts';
+import { Dispatcher, type RowRun } from '../../../core-broker/store/queue/dispatcher.ts';
 import { TopicTable } from '../../../core-broker/store/queue/topic-table.ts';
 import { tempFolder } from '../../support/store-options.ts';
 
@@ -86,6 +87,23 @@ test('runs come in order, in parts when only a part is entered', () => {
   expect(world.enter(world.lend()!, 9)).toEqual([200]);
   expect(world.enter(world.lend()!, 9)).toEqual([300, 400]);
   expect(world.lend()).toBeUndefined();
+});
+
+test('a run is entered no further than what is written, be it in the middle of a record', () => {
+  world.append(4);
+  const { state, topics, rows } = world;
+  const dispatcher = new Dispatcher(topics, state, {
+    delays: new DelayLevels('1s'),
+    index: undefined,
+  });
+  for (const written of [0, SIZE - 1, 2 * SIZE, 3 * SIZE - 1, 4 * SIZE]) {
+    state.written = written;
+    const run = world.lend()!;
+    dispatcher.enterRun(run);
+    rows.taken();
+    expect(state.dispatched).toBe(written - (written % SIZE));
+  }
+  expect(topics.byId[0]?.queues[0]?.max).toBe(4);
 });
 
 test('records without rows between two runs', () => {
