@@ -54,12 +54,7 @@ export async function writeAtomic(
   if (options.isSuperseded()) return fs.promises.rm(tmp, { force: true });
   if (options.keepBackup && fs.existsSync(file)) fs.copyFileSync(file, `${file}.bak`);
   fs.renameSync(tmp, file);
-  const folder = await fs.promises.open(path.dirname(file), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await fsyncFolder(path.dirname(file));
 }
 
 /**
@@ -86,6 +81,16 @@ export function fsyncFolderSync(folder: string): void {
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+/** The same off the loop: it may wait for much that others have written. */
+export async function fsyncFolder(folder: string): Promise<void> {
+  const handle = await fs.promises.open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

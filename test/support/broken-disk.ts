@@ -17,6 +17,9 @@ export class BrokenDisk implements FileLayer {
   loopHoldMs = 0;
   loopWrites = 0;
   poolWrites = 0;
+  /** Syncs of folders wait for it. */
+  folderHold: Promise<void> | undefined;
+  folderSyncs = 0;
   readonly #held: (() => void)[] = [];
 
   open(file: string, flags: number): number {
@@ -46,8 +49,11 @@ export class BrokenDisk implements FileLayer {
     if (this.failure === undefined) systemFiles.fdatasync(fd, done);
     else setImmediate(() => done(this.#error(this.failure as string)));
   }
-  fdatasyncSync(fd: number): void {
-    systemFiles.fdatasyncSync(fd);
+  async syncFolder(folder: string): Promise<void> {
+    this.folderSyncs++;
+    await this.folderHold;
+    if (this.failure !== undefined) throw this.#error(this.failure);
+    return systemFiles.syncFolder(folder);
   }
 
   get heldWrites(): number {

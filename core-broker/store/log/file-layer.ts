@@ -1,6 +1,7 @@
 // The few file calls the log makes, as a value: tests put a full or broken disk in its place.
 // Everything positional; nothing here moves a file cursor.
 import * as fs from 'node:fs';
+import { fsyncFolder } from '../../base/index.ts';
 
 export type WriteDone = (reason: NodeJS.ErrnoException | null, written: number) => void;
 
@@ -10,7 +11,8 @@ export interface FileLayer {
   writeSync(fd: number, bytes: Uint8Array, span: Span): number;
   write(fd: number, bytes: Uint8Array, span: Span, done: WriteDone): void;
   fdatasync(fd: number, done: (reason: NodeJS.ErrnoException | null) => void): void;
-  fdatasyncSync(fd: number): void;
+  /** Makes the names in a folder durable. */
+  syncFolder(folder: string): Promise<void>;
 }
 
 /** Where bytes are in memory and where they go. */
@@ -27,7 +29,7 @@ export const systemFiles: FileLayer = {
   write: (fd, bytes, span, done) =>
     fs.write(fd, bytes, span.start, span.length, span.position, done),
   fdatasync: (fd, done) => fs.fdatasync(fd, done),
-  fdatasyncSync: (fd) => fs.fdatasyncSync(fd),
+  syncFolder: (folder) => fsyncFolder(folder),
 };
 
 /** True for the errors of a disk without room: they pass when somebody makes some. */

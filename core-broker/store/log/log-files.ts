@@ -1,7 +1,8 @@
 // The commit-log files of one store: 20-digit names, all of exactly one size, consecutive.
 // Creates them at full size (sparse), opens each once and keeps the handle; a second handle with
 // O_DSYNC is opened for SYNC_FLUSH commits only.
-// Invariant: a handle is closed only when no asynchronous call uses it (`users`).
+// Invariant: a handle is closed only when no asynchronous call uses it (`users`). Nothing in a new file may
+// be called durable before its name is (syncNames).
 // Source: RocketMQ MappedFileQueue, behaviour only.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -31,6 +32,9 @@ export class LogFiles {
   readonly comparesRecordCrc: boolean;
   readonly #layer: FileLayer;
   #files: LogFile[] = [];
+  /** Files whose names are not on disk yet. */
+  readonly #unnamed = new Set<LogFile>();
+  #naming: Promise<void> | undefined;
 
   constructor(
     folder: string,
@@ -45,13 +49,14 @@ export class LogFiles {
   }
 
   /**
-   * Opens what is there.
+   * Opens what is there. Durable on return: the names; a killed process may have left new ones.
    * @throws DrError CORRUPT for a stray name, a wrong size or a missing file in between
    */
   load(): void {
     makeFolder(this.folder);
     for (const start of listLogFiles(this.folder, this.fileSize))
       this.#files.push(this.#open(start));
+    if (!this.isEmpty) fsyncFolderSync(this.folder);
   }
 
   get all(): readonly LogFile[] {
@@ -91,8 +96,8 @@ export class LogFiles {
   }
 
   /**
-   * The file that holds `offset`, created when it is the next one (or the first).
-   * Durable on return: its name (the folder is fsynced), not its content.
+   * The file that holds `offset`, created when it is the next one (or the first). A new one is not durable
+   * on return, neither its name.
    */
   ensure(offset: number): LogFile {
     const known = this.find(offset);
@@ -102,9 +107,29 @@ export class LogFiles {
     if (start !== expected) throw new Error(`log file ${start} does not follow ${expected}`);
     const file = this.#open(start);
     this.#layer.truncate(file.fd, this.fileSize);
-    fsyncFolderSync(this.folder);
+    this.#unnamed.add(file);
     this.#files.push(file);
     return file;
+  }
+
+  /** True when the names of all files are on disk. */
+  get areNamed(): boolean {
+    return this.#unnamed.size === 0;
+  }
+
+  /**
+   * Resolves when the names of all files are on disk.
+   * Why not in ensure(): under load the folder's fsync waits 50 to 200 ms for what the disk has to write
+   * before it, and the loop with it.
+   * @throws system errors unchanged
+   */
+  async syncNames(): Promise<void> {
+    while (!this.areNamed) {
+      this.#naming ??= this.#syncFolder().finally(() => {
+        this.#naming = undefined;
+      });
+      await this.#naming;
+    }
   }
 
   /** Path of the file that holds `offset`, whether it exists or not. */
@@ -151,6 +176,13 @@ export class LogFiles {
     if (file.isRemoved && file.users === 0) closeHandles(file);
   }
 
+  async #syncFolder(): Promise<void> {
+    // Why before: a name made while the disk works may come too late for it.
+    const files = [...this.#unnamed];
+    await this.#layer.syncFolder(this.folder);
+    for (const file of files) this.#unnamed.delete(file);
+  }
+
   /** Deletes the first file; its readers finish on the open handle. */
   removeFirst(): void {
     const first = this.#files.shift();
@@ -189,6 +221,7 @@ export class LogFiles {
 
   #retire(file: LogFile): void {
     file.isRemoved = true;
+    this.#unnamed.delete(file);
     if (file.users === 0) closeHandles(file);
   }
 

@@ -1,5 +1,5 @@
 // fdatasync of the commit log in the background: moves `flushed` up to what was written.
-// Invariant: one run at a time; `flushed` grows only after every file in between was synced.
+// Invariant: one run at a time; `flushed` grows only after every file in between and its name was synced.
 // A sync that failed may have dropped dirty pages, so it is final: the store stops acknowledging.
 import { createLog, DrError } from '../../../base/index.ts';
 import type { FileLayer } from '../file-layer.ts';
@@ -49,6 +49,7 @@ export class LogSyncer {
       const file = this.#files.find(at);
       if (file !== undefined) await this.#syncFile(file);
     }
+    if (!this.#files.areNamed) await this.#syncNames();
     // Why: behind a cut stand other bytes now, which this sync may not have seen.
     if (state.cuts !== cuts) return;
     state.flushed = Math.max(state.flushed, Math.min(target, state.written));
@@ -59,14 +60,26 @@ export class LogSyncer {
     return new Promise((resolve, reject) => {
       this.#layer.fdatasync(file.fd, (reason) => {
         this.#files.release(file);
-        if (reason === null) return resolve();
-        this.#state.failure ??= DrError.from(reason);
-        log.error('store.failed', 'fdatasync failed; nothing is acknowledged any more', {
-          file: file.path,
-          reason: reason.message,
-        });
-        reject(this.#state.failure);
+        if (reason === null) resolve();
+        else reject(this.#failed(file.path, reason));
       });
     });
+  }
+
+  async #syncNames(): Promise<void> {
+    try {
+      await this.#files.syncNames();
+    } catch (reason) {
+      throw this.#failed(this.#files.folder, reason);
+    }
+  }
+
+  #failed(file: string, reason: unknown): DrError {
+    this.#state.failure ??= DrError.from(reason);
+    log.error('store.failed', 'a sync failed; nothing is acknowledged any more', {
+      file,
+      reason: String(reason),
+    });
+    return this.#state.failure;
   }
 }

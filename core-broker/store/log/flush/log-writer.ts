@@ -1,7 +1,8 @@
 // Brings the ring to the disk: one flush per loop turn.
 // ASYNC_FLUSH: one write() of everything pending, on the loop or on the thread pool (loop-writes.ts);
 // acknowledged after the write.
-// SYNC_FLUSH: one O_DSYNC write per commit, up to three in flight, acknowledged in order.
+// SYNC_FLUSH: one O_DSYNC write per commit, up to three in flight, acknowledged in order; what goes into a
+// new file also waits until the file's name is on disk.
 // Invariant: `written` and `durable` only grow, in log order, after a write that reported every byte.
 // A full disk: what is not written goes back to who appended it (onFull), nothing more is taken, and the
 // writer asks the disk now and then, with zeros behind the end, whether it has room again. Another error
@@ -164,11 +165,23 @@ export class LogWriter {
         return;
       }
       this.#files.release(file);
-      piece.isDone = true;
-      if (reason === null) piece.from = piece.to;
-      else this.#fail(reason);
-      this.#settle();
+      if (reason === null && this.#isSync && !this.#files.areNamed) this.#endNamed(piece);
+      else this.#end(piece, reason);
     });
+  }
+
+  #endNamed(piece: Piece): void {
+    this.#files.syncNames().then(
+      () => this.#end(piece, null),
+      (reason: NodeJS.ErrnoException) => this.#end(piece, reason),
+    );
+  }
+
+  #end(piece: Piece, reason: NodeJS.ErrnoException | null): void {
+    piece.isDone = true;
+    if (reason === null) piece.from = piece.to;
+    else this.#fail(reason);
+    this.#settle();
   }
 
   #span(piece: Piece, file: LogFile) {
