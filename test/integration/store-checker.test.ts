@@ -103,6 +103,17 @@ describe('a thread that dies', () => {
     await checker.close();
   });
 
+  test('while it starts loses nothing of what it was ordered before', async () => {
+    const { checker, state, faults, entered } = makeChecker(
+      new URL('./no-such-entry.ts', import.meta.url),
+    );
+    expect(checker.warm()).toBe(true);
+    checker.begin(0, end);
+    await until(() => checker.isIdle, 'everything to be checked');
+    expect([state.dispatched, entered.length, faults]).toEqual([end, RECORDS, []]);
+    await checker.close();
+  });
+
   test('is started again, but not for ever', async () => {
     const entry = new URL('../support/dying-checker.ts', import.meta.url);
     const { checker, state } = makeChecker(entry);
@@ -112,7 +123,7 @@ describe('a thread that dies', () => {
       checker.begin(state.dispatched, end);
       await until(() => checker.isIdle && !checker.isReady, 'its work to be done');
     }
-    checker.warm();
+    expect(checker.warm()).toBe(false);
     await checker.close();
     expect([checker.isReady, state.dispatched]).toEqual([false, end]);
   });

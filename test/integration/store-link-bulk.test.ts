@@ -73,6 +73,7 @@ async function bulkStandby(root = folder()): Promise<MessageStore> {
   copy.appendExact(0, bytes.subarray(0, BULK), EPOCH);
   const { exact } = partsOf(copy as FileMessageStore);
   await until(() => exact.hasThread, 'the thread to stand by');
+  await copy.dispatched();
   return copy;
 }
 
@@ -128,6 +129,14 @@ async function expectWhole(copy: MessageStore): Promise<void> {
 }
 
 describe('bulk bytes', () => {
+  test('are taken ahead while the thread that checks them starts', async () => {
+    const copy = await open(folder());
+    pour(copy, bytes, 0);
+    expect([copy.uncheckedBytes(), copy.validatedEnd()]).toEqual([bytes.length, 0]);
+    await copy.dispatched();
+    await expectWhole(copy);
+  });
+
   test('become the same copy, and small traffic is checked at once behind them', async () => {
     const copy = await bulkStandby();
     const early = bytes.length - 5_000;

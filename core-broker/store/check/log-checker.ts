@@ -96,10 +96,14 @@ export class LogChecker {
     return this.#isIdle;
   }
 
-  /** Starts the thread, once; isReady tells when. Not while the work of a dead one is done here. */
-  warm(): void {
-    if (this.#thread !== undefined || this.#deaths >= DEATHS_MAX) return;
-    if (this.#own !== undefined) return;
+  /**
+   * Starts the thread, once; isReady tells when it waits for orders, but what it is ordered before that it
+   * does as well. Not while the work of a dead one is done here.
+   * @returns whether there is a thread now
+   */
+  warm(): boolean {
+    if (this.#thread !== undefined) return true;
+    if (this.#deaths >= DEATHS_MAX || this.#own !== undefined) return false;
     // Why: a thread writes from the first row of a ring on and obeys the order it finds; in a ring that
     // was used before, the reader would wait for ever behind rows that never come.
     if (this.#deaths > 0) this.#ring = new DigestRing();
@@ -117,6 +121,7 @@ export class LogChecker {
         resolve();
       });
     });
+    return true;
   }
 
   /** Checks [from, end) of the files; `from` is the validated end. */

@@ -184,7 +184,11 @@ export class ExactAppender {
     }
   }
 
-  /** Changes over when bytes come in bulk and the thread is there. */
+  /**
+   * Changes over when bytes come in bulk and there is a thread.
+   * Why not when it is up: it takes a tenth of a second and more to start, in which the link brings a hundred
+   * megabytes; to check those here would keep it from starting, too.
+   */
   #goAhead(length: number): boolean {
     const nowMs = performance.now();
     if (nowMs - this.#windowFromMs > BULK_WINDOW_MS) {
@@ -193,8 +197,7 @@ export class ExactAppender {
     }
     this.#windowBytes += length;
     if (this.#windowBytes < BULK_BYTES) return false;
-    this.#checker.warm();
-    if (!this.#checker.isReady) return false;
+    if (!this.#checker.warm()) return false;
     const { dispatched, end } = this.#state;
     this.#allowUnchecked(dispatched);
     this.#isAhead = true;
