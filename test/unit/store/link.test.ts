@@ -114,20 +114,23 @@ describe('a copy through the link', () => {
     const root = folder();
     const source = await openStore(smallStoreOptions(root, large));
     stores.push(source);
-    for (let i = 0; i < 5000; i++) source.append(recordSource(source, { queueId: i % 3 }));
+    for (let i = 0; i < 2000; i++) source.append(recordSource(source, { queueId: i % 3 }));
     await source.flush();
     await source.dispatched();
     const bytes = await readAll(source);
+    // More than one batch of records, and not yet bulk, which a thread would check.
+    expect(bytes.length).toBeLessThan(512 * 1024);
     const dr = { region: 'west', initialRole: 'standby' as const };
     const copy = await openStore(smallStoreOptions(folder(), { ...large, ...dr }));
     stores.push(copy);
-    const bad = source.pull({ topic: 'orders', queueId: 0 }, 1000, oneMessage).chunks[0]!;
+    const bad = source.pull({ topic: 'orders', queueId: 0 }, 500, oneMessage).chunks[0]!;
     const badAt = Number(bad.readBigInt64BE(28));
     const damaged = Buffer.from(bytes);
     damaged[badAt + 4] = 0;
     expect(codeOf(() => copy.appendExact(0, damaged, EPOCH))).toBe('CORRUPT');
     expect(copy.validatedEnd()).toBe(badAt);
     copy.appendExact(badAt, bytes.subarray(badAt), EPOCH);
+    await copy.dispatched();
     expect(copy.validatedEnd()).toBe(bytes.length);
     expect([...copy.queues()]).toEqual([...source.queues()]);
     expect(await readAll(copy)).toEqual(bytes);

@@ -78,7 +78,8 @@ test('SYNC_FLUSH acknowledges nothing in a new file before its name is on disk',
   await until(() => disk.folderSyncs === 1, 'the sync of the folder');
   const name = `${root}/commitlog/${String(FILE_BYTES).padStart(20, '0')}`;
   const at = second - FILE_BYTES - 200;
-  expect(fs.readFileSync(name)[at]).toBe(5);
+  await until(() => fs.readFileSync(name)[at] === 5, 'the write');
+  await new Promise((resolve) => setImmediate(resolve));
   expect(told.filter((end) => end > FILE_BYTES)).toEqual([]);
   expect(store.storeBounds().flushedOffset).toBeLessThanOrEqual(FILE_BYTES);
   release();

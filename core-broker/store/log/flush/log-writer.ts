@@ -42,6 +42,8 @@ interface Piece {
   from: number;
   to: number;
   isDone: boolean;
+  /** SYNC_FLUSH into a new file: resolves when its name is on disk. */
+  named?: Promise<void>;
 }
 
 export class LogWriter {
@@ -154,6 +156,9 @@ export class LogWriter {
     this.#inFlight.push(piece);
     this.#submitted = piece.to;
     this.#files.hold(file);
+    // Why here: the disk can do both at once.
+    if (this.#isSync && !this.#files.areNamed) piece.named = this.#files.syncNames();
+    piece.named?.catch(() => undefined);
     this.#continue(piece, file, fd);
   }
 
@@ -165,16 +170,10 @@ export class LogWriter {
         return;
       }
       this.#files.release(file);
-      if (reason === null && this.#isSync && !this.#files.areNamed) this.#endNamed(piece);
-      else this.#end(piece, reason);
+      const end = (why: NodeJS.ErrnoException | null) => this.#end(piece, why);
+      if (reason === null && piece.named !== undefined) piece.named.then(() => end(null), end);
+      else end(reason);
     });
-  }
-
-  #endNamed(piece: Piece): void {
-    this.#files.syncNames().then(
-      () => this.#end(piece, null),
-      (reason: NodeJS.ErrnoException) => this.#end(piece, reason),
-    );
   }
 
   #end(piece: Piece, reason: NodeJS.ErrnoException | null): void {
