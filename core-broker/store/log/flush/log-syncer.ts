@@ -49,7 +49,7 @@ export class LogSyncer {
       const file = this.#files.find(at);
       if (file !== undefined) await this.#syncFile(file);
     }
-    if (!this.#files.areNamed) await this.#syncNames();
+    await this.#syncNames();
     // Why: behind a cut stand other bytes now, which this sync may not have seen.
     if (state.cuts !== cuts) return;
     state.flushed = Math.max(state.flushed, Math.min(target, state.written));

@@ -156,9 +156,11 @@ export class LogWriter {
     this.#inFlight.push(piece);
     this.#submitted = piece.to;
     this.#files.hold(file);
-    // Why here: the disk can do both at once.
-    if (this.#isSync && !this.#files.areNamed) piece.named = this.#files.syncNames();
-    piece.named?.catch(() => undefined);
+    if (this.#isSync && !this.#files.areNamed) {
+      // Why here: the disk can do both at once. A failure is the piece's, when its write has ended.
+      piece.named = this.#files.syncNames();
+      piece.named.catch(() => undefined);
+    }
     this.#continue(piece, file, fd);
   }
 
